@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compute: multipliers, lanes, the CCPE and the PE group (PEG)."""

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One configuration gives one machine: frozen, checked, with named presets.
+
+A configuration is a TOML file with the fields of `MachineConfig`; `load_config` takes a preset's name or a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hw.errors import VidaError
+
+#: Rows of a tile, and columns of a CCPE's part of it: the 4x4 block in which every matrix lives.
+TILE = 4
+
+
+class Lane(str, Enum):
+    """What an element of the array multiplies."""
+
+    DIGIT = "digit"  #: 4-bit digit x 8-bit operand, shift-add; zeros are skipped. The generator's subject.
+    NATIVE = "native"  #: 8-bit x 8-bit, nothing skipped, no encoder. The baseline `dense8`.
+
+
+class Allocation(str, Enum):
+    """Which lane takes a segment of four digits."""
+
+    NONE = "none"  #: dense lane only: smallest array, a lone non-zero costs a whole dense issue
+    THRESHOLD = "threshold"  #: ViDA: a static count per operator kind splits; lanes wait for each other at a tile's end
+    BALANCE = "balance"  #: densest segments to the dense lane, thinnest to the sparse lane, whichever is free
+
+
+class Drain(str, Enum):
+    """How results leave the accumulators."""
+
+    INPLACE = "inplace"  #: shifted out in 4 cycles during which the lanes wait; no second accumulator set
+    SHADOW = "shadow"  #: copied to a second set in 1 cycle and shifted out behind the next tile; dearer
+
+
+def _count(low: int, high: int, text: str) -> Any:
+    return Field(ge=low, le=high, description=text)
+
+
+class MachineConfig(BaseModel):
+    """The parameters of one machine; see the field descriptions (`vida generate --help` points here)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False)
+
+    format: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$", description="names files and modules")]
+    pegs: Annotated[int, _count(1, 16, "processing-element groups")]
+    ccpes: Annotated[int, _count(1, 32, "CCPEs of a PEG; each holds four columns of the tile")]
+    lane: Annotated[Lane, Field(description="element of the array")] = Lane.DIGIT
+    depth: Annotated[Literal[1, 2, 4], Field(description="columns k multiplied and summed before one accumulator")] = 1
+    allocation: Annotated[Allocation, Field(description="allocation policy")] = Allocation.NONE
+    drain: Annotated[Drain, Field(description="how results leave")] = Drain.INPLACE
+    scan: Annotated[int, _count(1, 16, "columns k that the encoder takes a cycle")] = 4
+    slots: Annotated[int, _count(1, 16, "segments a beat from encoder to allocation")] = 4
+    queue_depth: Annotated[int, _count(2, 32, "segments waiting per residue of k")] = 8
+    right_rows: Annotated[int, _count(8, 8192, "rows k in one slot of the right store")] = 512
+    k_max: Annotated[int, _count(8, 65536, "longest K over all chunks; sets acc_bits only")] = 8192
+    tag_bits: Annotated[int, _count(1, 32, "bits of a job's tag")] = 16
+    sad_lanes: Annotated[int, _count(4, 256, "elements a cycle of the SAD encoding unit")] = 16
+
+    @model_validator(mode="after")
+    def _cross_checks(self) -> MachineConfig:
+        problems = []
+        if self.lane is Lane.NATIVE and self.allocation is not Allocation.NONE:
+            problems.append(f"lane = native has no sparse lane: allocation is {self.allocation.value}, must be none")
+        for field in ("scan", "slots"):
+            if getattr(self, field) % self.depth:
+                problems.append(f"{field} is {getattr(self, field)}, must be a multiple of depth = {self.depth}")
+        if self.sparse_lanes and self.slots < 2 * self.depth:
+            problems.append(f"slots is {self.slots}, must be at least 2 x depth = {2 * self.depth} with a sparse lane")
+        if self.slots // self.depth > 2 * self.scan // self.depth:
+            problems.append(f"slots is {self.slots}, must be at most 2 x scan = {2 * self.scan}")
+        if self.queue_depth < 2 * (self.slots // self.depth):
+            problems.append(f"queue_depth is {self.queue_depth}, must hold two beats of a residue: "
+                            f"at least {2 * (self.slots // self.depth)}")
+        if self.right_rows % (2 * self.depth):
+            problems.append(f"right_rows is {self.right_rows}, must be a multiple of 2 x depth = {2 * self.depth}")
+        if self.right_rows > self.k_max:
+            problems.append(f"right_rows is {self.right_rows}, must be at most k_max = {self.k_max}")
+        if self.sad_lanes & (self.sad_lanes - 1):
+            problems.append(f"sad_lanes is {self.sad_lanes}, must be a power of two")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def sparse_lanes(self) -> int:
+        """Sparse (1x4 SPU) lanes of a CCPE: one where the allocation policy uses it, else none."""
+        return int(self.allocation is not Allocation.NONE)
+
+    @property
+    def columns(self) -> int:
+        """Columns of a tile: four a CCPE."""
+        return TILE * self.ccpes
+
+    @property
+    def acc_bits(self) -> int:
+        """Accumulator width: holds k_max products of two int8 values (28 for 8192)."""
+        return (self.k_max << 14).bit_length()
+
+    @property
+    def multipliers(self) -> int:
+        """DPU multipliers of one PEG."""
+        return TILE * self.columns * self.depth
+
+    @property
+    def sparse_multipliers(self) -> int:
+        """SPU multipliers of one PEG."""
+        return self.columns * self.sparse_lanes
+
+    def digest(self) -> str:
+        """Hash of every parameter, in a canonical text."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def replace(self, **changes: Any) -> MachineConfig:
+        """A checked copy with some fields changed."""
+        return make_config({**self.model_dump(mode="json"), **changes}, "replace()")
+
+
+_PAPER: dict[str, Any] = {"pegs": 4, "ccpes": 8, "right_rows": 512, "k_max": 8192}
+
+#: name -> fields. `paper` is ViDA's own shape (4 PEG x 8 CCPE x [4x4 DPU + 1x4 SPU]).
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {"pegs": 1, "ccpes": 2, "right_rows": 64, "k_max": 1024, "allocation": "balance", "drain": "shadow"},
+    "paper": {**_PAPER, "allocation": "threshold", "drain": "inplace"},
+    "dense8": {**_PAPER, "lane": "native", "allocation": "none", "drain": "inplace", "scan": 1, "slots": 1},
+}
+
+
+def make_config(fields: dict[str, Any], source: str) -> MachineConfig:
+    """Check `fields`; on failure raise VidaError with one line that names each value and what is allowed."""
+    try:
+        return MachineConfig.model_validate(fields)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            where = ".".join(str(part) for part in item["loc"])
+            message = item["msg"].removeprefix("Value error, ")
+            if item["type"] == "extra_forbidden":
+                message = f"unknown key; known: {', '.join(MachineConfig.model_fields)}"
+            elif where and item["type"] != "missing":
+                message = f"is {item['input']!r}: {message}"
+            lines.append(f"{where}: {message}" if where else message)
+        raise VidaError(f"configuration {source}: {'; '.join(lines)}") from None
+
+
+def load_config(name_or_path: str | Path) -> MachineConfig:
+    """A preset by name, or a TOML file (anything that ends in .toml or has a path separator)."""
+    text = str(name_or_path)
+    if text in PRESETS:
+        return make_config({"name": text, **PRESETS[text]}, text)
+    if not text.endswith(".toml") and "/" not in text:
+        raise VidaError(f"unknown preset {text!r}: known are {', '.join(PRESETS)}, or give a .toml file")
+    path = Path(text)
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise VidaError(f"configuration {text}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise VidaError(f"configuration {text}: not valid TOML: {error}") from None
+    return make_config({"name": path.stem, **fields}, text)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Vector: what follows the array element by element."""
