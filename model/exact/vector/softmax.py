@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Softmax in two halves: probabilities 0..127 before PV, division by their row sum after it."""
+
+from __future__ import annotations
+
+import torch
+
+from hw.numerics import saturate
+from model.exact.vector.bits import leading_one, round_shift_each
+from model.exact.vector.pwl import PwlTable
+from model.exact.vector.scaling import Scale, requantise8, rescale16
+from model.exact.vector.tables import (
+    EXP2_GUARD_BITS,
+    EXP2_INPUT_BITS,
+    RECIPROCAL_FRACTION_BITS,
+    RECIPROCAL_INPUT_BITS,
+)
+
+#: Fraction bits of a score in log2, int16: scores reach +-32 (22 nats) before they saturate.
+LOG2_FRACTION_BITS = EXP2_INPUT_BITS
+#: Row sum of probabilities, unsigned: 8192 tokens of 127.
+ROW_SUM_BITS = 20
+#: Fraction bits of the int16 mean of V that `normalise` requantises.
+MEAN_FRACTION_BITS = 8
+
+#: From this many halvings on a probability rounds to zero, whatever its fraction.
+_HALVINGS_MAX = 8
+
+
+def softmax(acc: torch.Tensor, scale: Scale, exp2: PwlTable) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probabilities of rows of scores relative to each row's maximum, and their sum (no block does it yet).
+
+    z = `rescale16(acc, scale)` is the score in log2 and d = max(z) - z, 16 bits unsigned. The table gives
+    127 * 2^-fraction(d) with 8 fraction bits, which `round_shift` by 8 + min(integer(d), 8) makes p.
+
+    Parameters
+    ----------
+    acc : (..., n) int64 of at most 28 bits signed, n <= 8192
+    scale : s_q * s_k * log2(e) / sqrt(d_head) * 2^`LOG2_FRACTION_BITS`, one multiplier
+    exp2 : `tables.exp2_table`
+
+    Returns p (..., n) in 0..127, of which the maximum is 127, and the row sum (...,), `ROW_SUM_BITS`
+    unsigned.
+    """
+    z = rescale16(acc, scale)
+    d = z.amax(dim=-1, keepdim=True) - z
+    halvings = (d >> LOG2_FRACTION_BITS).clamp(max=_HALVINGS_MAX)
+    fraction = d & ((1 << LOG2_FRACTION_BITS) - 1)
+    p = round_shift_each(exp2(fraction), EXP2_GUARD_BITS + halvings)
+    return p, p.sum(dim=-1)
+
+
+def normalise(acc: torch.Tensor, row_sum: torch.Tensor, scale: Scale, reciprocal: PwlTable) -> torch.Tensor:
+    """Divide PV by the row sum of the quantised probabilities and requantise: int8 (no block does it yet).
+
+    The row sum is m * 2^L with m in [1, 2) (leading one L, then 16 fraction bits, the rest cut off); the
+    table gives r = 2^15 / m in 16 bits. The mean of V is `saturate(round_shift(acc * r, 15 + L - 8), 16)`
+    with 8 fraction bits: at most 128 in magnitude by construction. `requantise` then applies the scale.
+
+    Parameters
+    ----------
+    acc : (..., rows, d_head) int64 of at most 28 bits signed: P V; acc * r has 44 bits
+    row_sum : (..., rows), 1 .. 2^`ROW_SUM_BITS` - 1
+    scale : s_v / s_out / 2^`MEAN_FRACTION_BITS`, one multiplier or one per column
+    reciprocal : `tables.reciprocal_table`
+    """
+    lead = leading_one(row_sum)
+    below = (row_sum << (ROW_SUM_BITS - 1 - lead)) & ((1 << ROW_SUM_BITS - 1) - 1)
+    r = reciprocal(below >> (ROW_SUM_BITS - 1 - RECIPROCAL_INPUT_BITS))
+    shift = lead + (RECIPROCAL_FRACTION_BITS - MEAN_FRACTION_BITS)
+    mean = saturate(round_shift_each(acc * r.unsqueeze(-1), shift.unsqueeze(-1)), 16)
+    return requantise8(mean, scale)
