@@ -36,7 +36,10 @@ class GeluParams:
 
 
 def gelu16(h: torch.Tensor, table: PwlTable) -> torch.Tensor:
-    """GELU of int16 h, +-16 with `GELU_FRACTION_BITS`, as int16: relu(h) - table(min(|h|, 4 - 2^-11))."""
+    """GELU of int16 h, +-16 with `GELU_FRACTION_BITS`, as int16: relu(h) - table(min(|h|, 4 - 2^-11)).
+
+    Error: at most 0.9 places of 2^-11 (4.4e-4), over all 65536 inputs.
+    """
     return h.clamp(min=0) - table(h.abs().clamp(max=(1 << GELU_INPUT_BITS) - 1))
 
 
@@ -47,5 +50,8 @@ def gelu(acc: torch.Tensor, params: GeluParams, table: PwlTable) -> torch.Tensor
     ----------
     acc : (..., d) int64 of at most 28 bits signed, bias included
     table : `tables.gelu_table`
+
+    Error against GELU of the real accumulator, before `output`: at most 1.5 places of 2^-11 and the hidden
+    multipliers' relative error of |x|; beyond +-16 it saturates.
     """
     return requantise8(gelu16(rescale16(acc, params.hidden), table), params.output)

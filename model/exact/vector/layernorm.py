@@ -46,7 +46,7 @@ class LayerNormParams:
     @classmethod
     def from_real(cls, epsilon: float, residual_scale: float, width: int,
                   output_scale: float) -> LayerNormParams:
-        """Build (offline) from the real epsilon, the int16 input's and int8 output's scales, and the width."""
+        """Build (offline) from the real epsilon, the scales of int16 input and int8 output, and the width."""
         units = Fraction(epsilon) * width * width / Fraction(residual_scale) ** 2
         output = Scale.from_real(float(1 / (Fraction(output_scale) * (1 << NORM_FRACTION_BITS))))
         return cls(max(1, math.floor(units + Fraction(1, 2))), output)
@@ -58,7 +58,8 @@ def normalised(x: torch.Tensor, epsilon: int, rsqrt: PwlTable) -> torch.Tensor:
     With S1 = sum x (28 bits signed) and S2 = sum x^2 (43 bits), N = d * S2 - S1^2 + epsilon (55 bits) is d^2
     times the variance, exactly: nothing is divided by d. N = m * 4^e with m in [1, 4); the table gives
     r = 2^15 / sqrt(m) in 16 bits, its input's fraction cut off after 15 bits. Then x_hat =
-    `saturate(round_shift((d * x - S1) * r, 15 + e - 10), 16)`, a product of 29 bits and 16.
+    `saturate(round_shift((d * x - S1) * r, 15 + e - 10), 16)`, a product of 29 bits signed and 16. Error in
+    places of 2^-10: at most 0.5 + 8.2e-5 * |x_hat|, where it does not saturate.
     """
     width = x.shape[-1]
     if width > WIDTH_MAX:
@@ -79,7 +80,9 @@ def modulated(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, params:
               rsqrt: PwlTable) -> torch.Tensor:
     """LayerNorm with modulation as int16, `NORM_FRACTION_BITS`: `normalised(x)` * (1 + scale) + shift.
 
-    Rounded half up once and saturated. 1 + scale has 17 bits signed, its product with x_hat 33, the sum with shift (moved up by 10 bits) 34.
+    1 + scale has 17 bits signed; its product with x_hat, and that plus shift (moved up by 10 bits), fit 32
+    bits signed and are rounded once, half up, and saturated. Error in places of 2^-10: at most
+    0.5 + |1 + scale| * (error of x_hat).
     """
     gain = (1 << MODULATION_FRACTION_BITS) + scale
     y = normalised(x, params.epsilon, rsqrt) * gain + (shift << NORM_FRACTION_BITS)
@@ -95,5 +98,8 @@ def layernorm(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, params:
     x : (..., d) int64 holding int16: the residual stream, d <= `WIDTH_MAX`
     scale, shift : int64 holding int16 with `MODULATION_FRACTION_BITS`, broadcast against x
     rsqrt : `tables.rsqrt_table`
+
+    Error in int8 places: at most 0.5, the multiplier's 2^-12 of the value, and the scaled error of
+    `modulated`.
     """
     return requantise8(modulated(x, scale, shift, params, rsqrt), params.output)

