@@ -43,3 +43,8 @@ def requantise(acc: Any, multiplier: Any, shift: int) -> Any:
     `multiplier` is unsigned, `MULTIPLIER_BITS` wide, one per column; `shift` (0..SHIFT_MAX) is one per operator.
     """
     return saturate(round_shift(acc * multiplier, shift), 8)
+
+
+def lowest(mask: Any) -> Any:
+    """One-hot of the lowest set bit of an Amaranth value (0 where none is set)."""
+    return (mask & -mask)[:len(mask)]

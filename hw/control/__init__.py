@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control: queues of jobs and the performance counters."""

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Performance counters of a PEG: the evaluation reads these, so a test holds each against the law."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.config import TILE, MachineConfig
+
+#: Counter name -> what it counts.
+COUNTERS: dict[str, str] = {
+    "cycles": "cycles since clear",
+    "ops": "cycles in which an op was issued",
+    "dense_issues": "dense segments (native: columns) issued",
+    "sparse_issues": "non-zeros issued to the sparse lane",
+    "digits": "non-zero digits (native: values) issued, both lanes",
+    "tiles": "tiles closed",
+    "wait_left": "lanes ready, job and right operand here, no segment",
+    "wait_job": "no job, or its right slot is not full",
+    "wait_init": "lanes held for an init",
+    "wait_result": "lanes held for a result that drains or is not taken",
+}
+
+#: Width of every counter; wraps.
+COUNTER_BITS = 32
+
+CounterValues = data.StructLayout({name: COUNTER_BITS for name in COUNTERS})
+
+
+class Counters(Component):
+    """Count events of a PEG.
+
+    Parameters
+    ----------
+    config : MachineConfig
+        Uses depth, sparse_lanes.
+
+    Members
+    -------
+    clear : In(1)
+        All counters to zero (wins over counting).
+    op_taken : In(1), dense : In(depth), nonzero : In(depth x 4), sparse : In(1), last : In(1)
+        The op issued in this cycle.
+    wait_left, wait_job, wait_init, wait_result : In(1)
+        Why none was.
+    values : Out(CounterValues)
+
+    Latency: 1 cycle. Throughput: every event of every cycle. Numerics: modulo 2^32.
+    """
+
+    latency = 1
+
+    def __init__(self, config: MachineConfig) -> None:
+        super().__init__({
+            "clear": In(1), "op_taken": In(1), "dense": In(config.depth), "nonzero": In(config.depth * TILE),
+            "sparse": In(1), "last": In(1), "wait_left": In(1), "wait_job": In(1), "wait_init": In(1),
+            "wait_result": In(1), "values": Out(CounterValues)})
+
+    def elaborate(self, platform):
+        m = Module()
+        taken = self.op_taken
+        sparse = Signal()
+        m.d.comb += sparse.eq(taken & self.sparse)
+        increments = {
+            "cycles": 1, "ops": taken, "dense_issues": sum(taken & bit for bit in self.dense),
+            "sparse_issues": sparse, "digits": sum(taken & bit for bit in self.nonzero) + sparse,
+            "tiles": taken & self.last, "wait_left": self.wait_left, "wait_job": self.wait_job,
+            "wait_init": self.wait_init, "wait_result": self.wait_result}
+        for name, increment in increments.items():
+            with m.If(self.clear):
+                m.d.sync += self.values[name].eq(0)
+            with m.Else():
+                m.d.sync += self.values[name].eq(self.values[name] + increment)
+        return m

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands between the left operand and the lanes: one interface, one unit for digits, one for native int8."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.config import TILE, Lane, MachineConfig
+from hw.payloads import k_shape, native_layout, op_layout, segments_layout
+
+
+class IssueUnit(Component):
+    """Turn the left stream of successive tiles into one op a cycle.
+
+    Parameters
+    ----------
+    config : MachineConfig
+        Uses lane, depth, slots, queue_depth, allocation.
+
+    Members
+    -------
+    left : In(stream of segments, or of native beats)
+        Left operands, panel after panel.
+    go, go_next : In(1)
+        The job of the tile that is being issued, of the tile after it, is here and its right slot is full.
+    threshold, threshold_next : In
+        Their thresholds.
+    slot : In(1)
+        Right slot of the tile that is being issued.
+    advance : In(1)
+        The op is taken.
+    op : Out(op)
+        This cycle's op; `last` closes the tile.
+    """
+
+    def __init__(self, config: MachineConfig) -> None:
+        self._config = config
+        left = segments_layout(config) if config.lane is Lane.DIGIT else native_layout(config)
+        super().__init__({
+            "left": In(stream.Signature(left)), "go": In(1), "go_next": In(1),
+            "threshold": In(range(TILE + 1)), "threshold_next": In(range(TILE + 1)),
+            "slot": In(1), "advance": In(1), "op": Out(op_layout(config))})
+
+
+class NativeIssue(IssueUnit):
+    """Issue `depth` columns of int8 a cycle: the dense baseline has nothing to skip or to choose.
+
+    Latency: 0 cycles (combinational). Throughput: a beat a cycle. Numerics: values pass unchanged.
+    """
+
+    latency = 0
+
+    def elaborate(self, platform):
+        m = Module()
+        depth = self._config.depth
+        started, k = Signal(), Signal(k_shape(self._config))
+        m.d.comb += [self.left.ready.eq(self.go & self.advance), self.op.valid.eq(self.go & self.left.valid),
+                     self.op.first.eq(~started), self.op.last.eq(self.left.p.last), self.op.slot.eq(self.slot)]
+        for j in range(depth):
+            m.d.comb += [self.op.dense[j].valid.eq(self.op.valid), self.op.dense[j].k.eq(k + j)]
+            m.d.comb += [self.op.dense[j].left[r].eq(Mux(self.op.valid, self.left.p.value[j][r], 0))
+                         for r in range(TILE)]
+        with m.If(self.left.valid & self.left.ready):
+            m.d.sync += [started.eq(~self.left.p.last), k.eq(Mux(self.left.p.last, 0, k + depth))]
+        return m
