@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Amaranth components to Verilog with one module per distinct block.
+
+Amaranth alone writes a module per instance, with an interface that depends on what the surroundings use. Here every
+component below the top is converted by itself, all its members as ports, and instantiated by name; modules with equal
+text are one. Modules carry the names of their classes (`CCPE` -> `ccpe`, a second shape of it -> `ccpe_2`).
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import rtlil
+from amaranth.hdl import ClockSignal, Fragment, Instance, ResetSignal, Signal
+from amaranth.hdl._ir import PortDirection
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component
+
+from hw.ports import Port, component_ports
+from hw.yosys import run_yosys
+
+_SELF = "vida_this_module"
+
+
+def to_verilog(component: Component, name: str | None = None) -> tuple[str, list[Port]]:
+    """Verilog text of `component` and all below it, and the ports of its top module.
+
+    `name` is the top module's (default: after the class). Clock `clk` and synchronous reset `rst` are added where
+    there are registers. The same component gives the same bytes on any machine.
+    """
+    text, top, ports = to_rtlil(component, name)
+    with tempfile.TemporaryDirectory(prefix="vida-") as folder:
+        (Path(folder) / "design.il").write_text(text)
+        run_yosys(_SCRIPT, Path(folder), what=f"writing Verilog of {top}")
+        verilog = (Path(folder) / "design.v").read_text()
+    return _tidy(verilog), ports
+
+
+_SCRIPT = """read_rtlil design.il
+proc -nomux -norom
+memory_collect
+opt_clean -purge
+attrmap -remove generator -remove top -remove src -remove keep_hierarchy
+attrmap -modattr -remove generator -remove top -remove src
+write_verilog -norename design.v
+"""
+
+
+def to_rtlil(component: Component, name: str | None = None) -> tuple[str, str, list[Port]]:
+    """RTLIL text, name of the top module, and its ports; the input of every Yosys flow."""
+    library = _Library()
+    top, ports = library.convert(Fragment.get(component, None), component, name or snake(type(component).__name__))
+    return "\n".join(library.modules.values()), top, ports
+
+
+def snake(name: str) -> str:
+    """`AllocationUnit` -> `allocation_unit`, `CCPE` -> `ccpe`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+class _Library:
+    """Modules already converted: text with a placeholder for the name -> final text."""
+
+    def __init__(self) -> None:
+        self.modules: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._clocked: dict[str, bool] = {}
+
+    def convert(self, fragment: Fragment, component: Component, name: str) -> tuple[str, list[Port]]:
+        """Convert `fragment`, the elaborated `component`, and what is below; returns its module's name and ports."""
+        self._instantiate(fragment)
+        ports = component_ports(component)
+        text = rtlil.convert_fragment(fragment, _attach(fragment, ports), _SELF, emit_src=False)[0]
+        text = _order_ports(_normal(text), [port.name for port in ports])
+        if text not in self._names:
+            taken = set(self._names.values())
+            unique, number = name, 1
+            while unique in taken:
+                number += 1
+                unique = f"{name}_{number}"
+            self._names[text] = unique
+            self._clocked[unique] = re.search(r"^  wire .*\\clk$", text.split("\nend\n")[0], re.M) is not None
+            self.modules[text] = text.replace(f"\\{_SELF}", f"\\{unique}")
+        return self._names[text], ports
+
+    def _instantiate(self, fragment: Fragment) -> None:
+        """Put an Instance in place of every component below `fragment`."""
+        for index, (part, label, source) in enumerate(fragment.subfragments):
+            component = _component(part)
+            if component is None:
+                self._instantiate(part)
+                continue
+            module, ports = self.convert(part, component, snake(type(component).__name__))
+            connections = {f"{'i' if port.is_input else 'o'}_{port.name}": port.value for port in ports}
+            if self._clocked[module]:
+                connections |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+            for signal, path in _members(ports):
+                signal.name = f"{label}_{path}" if label else path
+            fragment.subfragments[index] = (Instance(module, **connections), label, source)
+
+
+def _component(fragment: Fragment) -> Component | None:
+    """The component that `fragment` is, unless a transformer stands around it or it is a bare memory."""
+    origins = fragment.origins or ()
+    if len(origins) < 1 or not isinstance(origins[0], Component) or isinstance(origins[0], Memory):
+        return None
+    return origins[0]
+
+
+def _members(ports: list[Port]) -> list[tuple[Signal, str]]:
+    """Each member signal once, with a name for its wires: that of its port, or what its fields' ports share."""
+    names: dict[int, tuple[Signal, str]] = {}
+    for port in ports:
+        known = names.get(id(port.signal))
+        name = port.name if known is None else _shared(known[1], port.name)
+        names[id(port.signal)] = (port.signal, name)
+    return list(names.values())
+
+
+def _shared(first: str, second: str) -> str:
+    parts = []
+    for one, other in zip(first.split("_"), second.split("_"), strict=False):
+        if one != other:
+            break
+        parts.append(one)
+    return "_".join(parts) or "payload"
+
+
+def _attach(fragment: Fragment, ports: list[Port]) -> dict[str, tuple[Signal, PortDirection]]:
+    """Signals for the ports: the member itself where it is one port, else one of its own, joined to its bits."""
+    whole = {id(port.signal) for port in ports if len(port.signal) == port.width}
+    named: dict[str, tuple[Signal, Any]] = {}
+    for signal, path in _members(ports):
+        signal.name = path if id(signal) in whole else f"{path}_fields"
+    for port in ports:
+        direction = PortDirection.Input if port.is_input else PortDirection.Output
+        if id(port.signal) in whole:
+            named[port.name] = (port.signal, direction)
+            continue
+        bits = Signal(port.width, name=port.name)
+        named[port.name] = (bits, direction)
+        fragment.add_statements("comb", port.value.eq(bits) if port.is_input else bits.eq(port.value))
+    return named
+
+
+def _normal(text: str) -> str:
+    """RTLIL without what differs between equal modules: the version of its writer."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("attribute \\generator")) + "\n"
+
+
+_PORT = re.compile(r"^(  wire .*(?:input|output) )(\d+)( .*\\(\w+))$", re.M)
+
+
+def _order_ports(text: str, names: list[str]) -> str:
+    """Number the ports of the first module: clock and reset first, then as the members were declared."""
+    head, end, rest = text.partition("\nend\n")
+    order = {name: index for index, name in enumerate(["clk", "rst", *names])}
+    return _PORT.sub(lambda match: f"{match[1]}{1 + order[match[4]]}{match[3]}", head) + end + rest
+
+
+def _tidy(verilog: str) -> str:
+    """Without the writer's banner and the attributes that only its own tools read; counters in names renumbered."""
+    lines = [line for line in verilog.splitlines() if not line.startswith("/* Generated by Yosys")]
+    text = "\n".join(lines).strip() + "\n"
+    numbers: dict[str, str] = {}
+    return re.sub(r"\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+",
+                  lambda match: numbers.setdefault(match[0], f"$update${len(numbers)}"), text)

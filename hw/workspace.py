@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where results and caches lie, and how a folder is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hw.errors import VidaError
+
+
+def build_folder(*parts: str) -> Path:
+    """Folder for results and caches: `$VIDA_BUILD`, or `build` where the command runs; made when missing.
+
+    Raises VidaError where it cannot be made.
+    """
+    folder = Path(os.environ.get("VIDA_BUILD", "build")).absolute().joinpath(*parts)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VidaError(f"cannot make folder {folder}: {error.strerror}") from error
+    return folder
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Give a temporary folder; when the block ends well, move each file of it into `target` (made when missing).
+
+    Files that `target` holds under other names stay. Raises VidaError where `target` is no folder, is read-only or
+    its disk is full; then nothing in it has changed, since moving within one file system needs no space.
+    """
+    target = Path(target)
+    made = [folder for folder in (target, *target.parents) if not folder.exists()]
+    staging = None
+    done = False
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".vida-", dir=target))
+        yield staging
+        for file in sorted(staging.iterdir()):
+            os.replace(file, target / file.name)
+        done = True
+    except OSError as error:
+        raise VidaError(f"cannot write to {target}: {error.strerror}") from error
+    finally:
+        if staging:
+            shutil.rmtree(staging, ignore_errors=True)
+        if not done:
+            for folder in made:
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
