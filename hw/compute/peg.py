@@ -63,8 +63,9 @@ class PEG(Component):
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
         left = segments_layout(config) if config.lane is Lane.DIGIT else native_layout(config)
-        # issue, right-store read, product and accumulator registers, then the drain.
-        self.latency = issue_unit(config).latency + 1 + CCPE.latency + drain_control(config).latency
+        # To the op, to its right rows, to its product; the drain counts from the op's arrival at the accumulators.
+        self.latency = (issue_unit(config).latency + RightStore.latency + CCPE.latency - 1
+                        + drain_control(config).latency)
         super().__init__({
             "job": In(stream.Signature(job_layout(config))), "left": In(stream.Signature(left)),
             "right": In(stream.Signature(right_layout(config))), "init": In(stream.Signature(init_layout(config))),

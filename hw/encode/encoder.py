@@ -57,7 +57,7 @@ class Encoder(Component):
                      self.segments.valid.eq(valid), self.segments.p.last.eq(last & finished),
                      self.left.ready.eq(~valid | (self.segments.ready & finished)),
                      take.eq(self.left.valid & self.left.ready)]
-        with m.If(self.segments.ready):
+        with m.If(valid & self.segments.ready):
             m.d.sync += todo.eq(rest)
             with m.If(finished):
                 m.d.sync += [valid.eq(0), base.eq(Mux(last, 0, base + config.scan))]
