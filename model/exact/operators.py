@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place where an operator of the integer step multiplies matrices, so that a method can replace it.
+
+`Operators` computes every product from the whole operands (reference `none`). The methods of `model.methods`
+derive from it and compute the same or an approximate product from differences to a reference operand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Site:
+    """Which operator of the network.
+
+    Members
+    -------
+    kind : "qkv", "scores", "values", "out", "fc1", "fc2", "embed" or "head"
+    layer : index of its block, 0 for embed and head
+    block : the axis of the block's attention, "spatial" or "temporal"
+    """
+
+    kind: str
+    layer: int
+    block: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One product as the array computes it: `result = init + (current - reference) @ right`, in int64.
+
+    `reference_kind` is the method's: "none", "timestep" or "frame" (of which the first step or frame has
+    zeros for a reference operand); `product` is "single", "first", "second" or "one"; `start` is the index of
+    the first item along the leading axis.
+
+    Linear operators have leading axis frame; spatial products (frame, head); temporal products (token, head).
+    `current` and `reference` are (..., M, K), `right` (..., K, N) or (K, N), `init` and `result` (..., M, N).
+    """
+
+    site: Site
+    step: int
+    reference_kind: str
+    product: str
+    start: int
+    current: Tensor
+    reference: Tensor
+    right: Tensor
+    init: Tensor
+    result: Tensor
+
+
+Recorder = Callable[[Job], None]
+
+
+def matmul(left: Tensor, right: Tensor) -> Tensor:
+    """Product of int64 matrices through float64, exact as long as every partial sum stays below 2^53."""
+    return (left.double() @ right.double()).long()
+
+
+class Operators:
+    """Products from whole operands. One object serves one sampling run; `record` sees every job.
+
+    Parameters
+    ----------
+    record : called with every `Job`; None records nothing
+    """
+
+    reference = "none"
+
+    def __init__(self, record: Recorder | None = None) -> None:
+        self.record = record
+        self.step = 0
+
+    def begin(self, step: int) -> None:
+        """Say which denoising step comes next."""
+        self.step = step
+
+    def linear(self, site: Site, left: Tensor, right: Tensor, bias: Tensor) -> Tensor:
+        """Activations (F, T, K) times weights (K, N) plus bias (N,): accumulators (F, T, N)."""
+        return self.run(site, "single", left, None, right, bias.expand(*left.shape[:-1], -1))
+
+    def attention(self, site: Site, left: Tensor, right: Tensor) -> Tensor:
+        """Activations (A, H, M, K) times (A, H, K, N), A = frames or token positions: (A, H, M, N)."""
+        return self.run(site, "single", left, None, right, left.new_zeros(()))
+
+    def run(
+        self,
+        site: Site,
+        product: str,
+        current: Tensor,
+        reference: Tensor | None,
+        right: Tensor,
+        init: Tensor,
+        start: int = 0,
+    ) -> Tensor:
+        """Compute one job and record it; `reference` None means zeros."""
+        difference = current if reference is None else current - reference
+        result = init + matmul(difference, right)
+        if self.record is not None:
+            reference = torch.zeros_like(current) if reference is None else reference
+            init = init.expand(result.shape)
+            names = (site, self.step, self.reference, product, start)
+            self.record(Job(*names, current, reference, right, init, result))
+        return result
