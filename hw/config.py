@@ -133,7 +133,7 @@ _PAPER: dict[str, Any] = {"pegs": 4, "ccpes": 8, "right_rows": 512, "k_max": 819
 #: name -> fields. `paper` is ViDA's own shape (4 PEG x 8 CCPE x [4x4 DPU + 1x4 SPU]).
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"pegs": 1, "ccpes": 2, "right_rows": 64, "k_max": 1024, "allocation": "balance", "drain": "shadow"},
-    "paper": {**_PAPER, "allocation": "threshold", "drain": "inplace"},
+    "paper": {**_PAPER, "allocation": "threshold", "drain": "inplace", "scan": 8, "queue_depth": 12},
     "dense8": {**_PAPER, "lane": "native", "allocation": "none", "drain": "inplace", "scan": 1, "slots": 1},
 }
 
