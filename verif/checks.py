@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ class Checker:
         return False
 
     def finish(self) -> None:
-        """Print the count; AssertionError with the first mismatch, or where nothing was compared."""
+        """Print and report the counts; AssertionError with the first mismatch, or if nothing was compared."""
         _LOG.info("%s: %d values compared, %d mismatches", self.block, self.compared, self.mismatches)
+        report("checks", {self.block: {"compared": self.compared, "mismatches": self.mismatches}})
         if self.mismatches or not self.compared:
             raise AssertionError(self.first or f"{self.block}: nothing was compared")
 
@@ -54,7 +56,8 @@ class Cover:
         self.hits[name] += bool(condition)
 
     def finish(self) -> None:
-        """Print every point with its hits; AssertionError for required points never hit."""
+        """Print and report every point with its hits; AssertionError for required points never hit."""
+        report("cover", {name: self.hits[name] for name in (*self.required, *self.hits)})
         for name in sorted({*self.required, *self.hits}):
             _LOG.info("cover %-32s %d", name, self.hits[name])
         missed = [name for name in self.required if not self.hits[name]]
@@ -62,7 +65,12 @@ class Cover:
             raise AssertionError(f"cover points never hit: {', '.join(missed)}")
 
 
-def report(path: Path = Path("report.json"), **values: Any) -> None:
-    """Merge values into the bench's report, which `verif.simulator.run_bench` gives back."""
+def report(section: str, values: Mapping[str, Any]) -> None:
+    """Add values to a section of `report.json`, which `verif.simulator.run_bench` gives back.
+
+    `Checker` fills the section "checks", `Cover` "cover"; a bench's own figures go to "figures".
+    """
+    path = Path("report.json")
     known = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**known, **values}))
+    known[section] = {**known.get(section, {}), **values}
+    path.write_text(json.dumps(known))

@@ -18,9 +18,13 @@ import cocotb
 from amaranth.hdl import Value
 from amaranth.lib.wiring import Component
 from cocotb.clock import Clock
-from cocotb.triggers import Event, FallingEdge, RisingEdge
+from cocotb.simtime import get_sim_time
+from cocotb.triggers import Event, RisingEdge, Timer
 
 from hw.ports import component_ports
+
+#: Period of every bench's clock; a cycle number is simulated time over this.
+PERIOD_NS = 10
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,11 @@ class Field:
     width: int
     signed: bool = False
     elements: tuple[int, ...] = ()
+
+    @property
+    def bits(self) -> int:
+        """Width of the port."""
+        return self.width * prod(self.elements)
 
     def pack(self, value: Any) -> int:
         """Bits of a value; an array's element 0 lowest. ValueError for what does not fit."""
@@ -74,9 +83,9 @@ def stream_of(component: Component, interface: Any) -> tuple[str, list[Field]]:
                         port.elements) for port in mine]
 
 
-async def start(dut: Any, period_ns: int = 10) -> None:
+async def start(dut: Any) -> None:
     """Start the clock and hold the reset for three cycles; sources and sinks made before wait for its end."""
-    cocotb.start_soon(Clock(dut.clk, period_ns, unit="ns").start())
+    cocotb.start_soon(Clock(dut.clk, PERIOD_NS, unit="ns").start())
     dut.rst.value = 1
     for _ in range(3):
         await RisingEdge(dut.clk)
@@ -84,21 +93,30 @@ async def start(dut: Any, period_ns: int = 10) -> None:
 
 
 class _Port:
-    """What source and sink share: the handles of one stream and its own random generator."""
+    """What source and sink share: handles of one stream, its random generator, the record of its beats.
+
+    `transfers` counts beats moved; `first` and `last` are the cycles in which the first and the last one moved.
+    """
 
     def __init__(self, dut: Any, name: str, fields: Sequence[Field], pause: float) -> None:
         if not 0 <= pause < 1:
             raise ValueError(f"pause is {pause}, must be at least 0 and below 1")
-        self.name, self.pause, self.transfers = name, pause, 0
-        self._fields = {field.name: (field, getattr(dut, f"{name}_{field.name}")) for field in fields}
+        self.name, self.pause, self.transfers, self.first, self.last = name, pause, 0, -1, -1
+        self._fields = {field.name: field for field in fields}
+        self._handles = {field.name: getattr(dut, f"{name}_{field.name}") for field in fields}
         self._clk, self._rst = dut.clk, dut.rst
         self._valid, self._ready = getattr(dut, f"{name}_valid"), getattr(dut, f"{name}_ready")
         self._random = random.Random(f"{cocotb.RANDOM_SEED}/{name}")
-        cocotb.log.info("stream %s: seed %s, pause %.2f", name, cocotb.RANDOM_SEED, pause)
+        cocotb.log.info("stream %s: pause %.2f", name, pause)
         cocotb.start_soon(self._run())
 
     async def _run(self) -> None:
         raise NotImplementedError
+
+    def _moved(self) -> None:
+        self.last = int(get_sim_time("ns")) // PERIOD_NS
+        self.first = self.last if self.first < 0 else self.first
+        self.transfers += 1
 
     async def _reset_over(self) -> None:
         await RisingEdge(self._clk)
@@ -114,6 +132,7 @@ class Source(_Port):
 
     def __init__(self, dut: Any, name: str, fields: Sequence[Field], pause: float = 0.0) -> None:
         self._queue: deque[dict[str, int]] = deque()
+        self._driven: dict[str, int] = {}
         self._wake, self._empty = Event(), Event()
         getattr(dut, f"{name}_valid").value = 0
         super().__init__(dut, name, fields, pause)
@@ -123,7 +142,7 @@ class Source(_Port):
         for beat in beats:
             if beat.keys() != self._fields.keys():
                 raise ValueError(f"stream {self.name} has fields {sorted(self._fields)}, got {sorted(beat)}")
-            self._queue.append({name: self._fields[name][0].pack(value) for name, value in beat.items()})
+            self._queue.append({name: self._fields[name].pack(value) for name, value in beat.items()})
         self._empty.clear()
         self._wake.set()
 
@@ -136,40 +155,41 @@ class Source(_Port):
         await self._reset_over()
         while True:
             if not self._queue:
+                self._idle()
                 self._empty.set()
                 self._wake.clear()
                 await self._wake.wait()
                 await RisingEdge(self._clk)
             while self._random.random() < self.pause:
+                self._idle()
                 await RisingEdge(self._clk)
-            self._drive(self._queue[0])
-            self._valid.value = 1
+            self._drive(1, self._queue[0])
             await RisingEdge(self._clk)
             while not self._ready.value:
                 await RisingEdge(self._clk)
             self._queue.popleft()
-            self.transfers += 1
-            self._valid.value = 0
-            if self.pause or not self._queue:
-                self._drive({name: self._random.getrandbits(len(handle))
-                             for name, (_, handle) in self._fields.items()})
+            self._moved()
 
-    def _drive(self, beat: dict[str, int]) -> None:
+    def _idle(self) -> None:
+        self._drive(0, {name: self._random.getrandbits(field.bits) for name, field in self._fields.items()})
+
+    def _drive(self, valid: int, beat: dict[str, int]) -> None:
+        if self._driven.get("") != valid:
+            self._valid.value = self._driven[""] = valid
         for name, bits in beat.items():
-            self._fields[name][1].value = bits
+            if self._driven.get(name) != bits:     # a write costs more than all else here
+                self._handles[name].value = self._driven[name] = bits
 
 
 class Sink(_Port):
     """Take a stream from the device; `pause` is the chance that it is not ready in a cycle.
 
-    Checks the stream's rules too: a beat once offered stays, unchanged, until it is taken. `first` and `last`
-    are the cycle numbers of the first and last beat taken, counted by `cycle`.
+    Checks the stream's rules too: a beat once offered stays, unchanged, until it is taken.
     """
 
     def __init__(self, dut: Any, name: str, fields: Sequence[Field], pause: float = 0.0) -> None:
         self._beats: deque[dict[str, Any]] = deque()
         self._arrived = Event()
-        self.cycle, self.first, self.last = 0, None, None
         getattr(dut, f"{name}_ready").value = 0
         super().__init__(dut, name, fields, pause)
 
@@ -187,39 +207,34 @@ class Sink(_Port):
             ready = self._random.random() >= self.pause
             self._ready.value = int(ready)
             await RisingEdge(self._clk)
-            self.cycle += 1
             if not self._valid.value:
                 if offered is not None:
-                    raise AssertionError(f"stream {self.name}: beat withdrawn in cycle {self.cycle}")
+                    raise AssertionError(f"stream {self.name}: beat withdrawn at {get_sim_time('ns')} ns")
                 continue
-            beat = {name: int(handle.value) for name, (_, handle) in self._fields.items()}
+            beat = {name: int(handle.value) for name, handle in self._handles.items()}
             if offered not in (None, beat):
-                raise AssertionError(f"stream {self.name}: untaken beat changed in cycle {self.cycle}")
+                raise AssertionError(f"stream {self.name}: untaken beat changed at {get_sim_time('ns')} ns")
             offered = None if ready else beat
             if ready:
                 self._take(beat)
 
     def _take(self, beat: dict[str, int]) -> None:
-        self._beats.append({name: field.unpack(beat[name]) for name, (field, _) in self._fields.items()})
-        self.first, self.last = self.cycle if self.first is None else self.first, self.cycle
-        self.transfers += 1
+        self._beats.append({name: field.unpack(beat[name]) for name, field in self._fields.items()})
+        self._moved()
         self._arrived.set()
 
 
 class Watchdog:
-    """Fail the test when none of `ports` has moved a beat for `cycles` cycles; names how far each came."""
+    """Fail the test when none of `ports` moves a beat within `cycles` cycles; says how far each came."""
 
-    def __init__(self, dut: Any, ports: Sequence[_Port], cycles: int = 10_000) -> None:
-        self._clk, self._ports, self._cycles = dut.clk, ports, cycles
+    def __init__(self, ports: Sequence[_Port], cycles: int = 10_000) -> None:
+        self._ports, self._cycles = ports, cycles
         cocotb.start_soon(self._run())
 
     async def _run(self) -> None:
-        before, idle = None, 0
-        while True:
-            await FallingEdge(self._clk)
-            now = [port.transfers for port in self._ports]
-            idle = 0 if now != before else idle + 1
-            if idle >= self._cycles:
-                counts = ", ".join(f"{port.name} {port.transfers}" for port in self._ports)
-                raise AssertionError(f"watchdog: no beat for {idle} cycles; beats so far: {counts}")
+        before = None
+        while before != (now := [port.transfers for port in self._ports]):
             before = now
+            await Timer(self._cycles * PERIOD_NS, unit="ns")
+        counts = ", ".join(f"{port.name} {port.transfers}" for port in self._ports)
+        raise AssertionError(f"watchdog: no beat for {self._cycles} cycles; beats so far: {counts}")

@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+from pathlib import Path
+
 import pytest
 
 from verif.checks import Checker, Cover, report
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)     # a report goes to the folder that the bench runs in
 
 
 def test_first_mismatch_has_block_index_hex_and_value():
@@ -32,8 +40,14 @@ def test_cover_names_what_was_missed():
     cover.finish()
 
 
-def test_report_merges(tmp_path):
-    path = tmp_path / "report.json"
-    report(path, vectors=3)
-    report(path, mismatches=0)
-    assert path.read_text() == '{"vectors": 3, "mismatches": 0}'
+def test_report_gathers_checks_cover_and_figures():
+    for block in ("a", "b"):
+        checker = Checker(block)
+        checker.check(0, 1, 1)
+        checker.finish()
+    Cover().finish()
+    report("figures", {"cycles": 7})
+    report("figures", {"beats": 5})
+    one = {"compared": 1, "mismatches": 0}
+    assert json.loads(Path("report.json").read_text()) == {
+        "checks": {"a": one, "b": one}, "cover": {}, "figures": {"cycles": 7, "beats": 5}}
