@@ -114,7 +114,7 @@ class Bench:
 
 
 def captured_tokens(rng: random.Random, count: int) -> list[Search]:
-    """Left operands of linear layers, each token against the whole frame before; the threshold splits them."""
+    """Left operands of linear layers, each token against the whole frame before; a median threshold."""
     work = []
     for entry in vectors.read():
         if (entry.reference_kind, entry.product) != ("frame", "single"):

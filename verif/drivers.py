@@ -95,7 +95,7 @@ async def start(dut: Any) -> None:
 class _Port:
     """What source and sink share: handles of one stream, its random generator, the record of its beats.
 
-    `transfers` counts beats moved; `first` and `last` are the cycles in which the first and the last one moved.
+    `transfers` counts beats moved; `first` and `last` are the cycles in which the first and last one moved.
     """
 
     def __init__(self, dut: Any, name: str, fields: Sequence[Field], pause: float) -> None:
