@@ -33,6 +33,7 @@ class Device(Component):
 
 def test_streams_of_a_component_are_its_ports():
     device = Device()
+    device._MustUse__silence = True     # Amaranth would warn that it was never elaborated
     assert stream_of(device, device.right) == ("right", [Field("value", 8, True, (4,)), Field("last", 1)])
     assert stream_of(device, device.right_raw) == ("right_raw", [Field("payload", 6, True)])
 
