@@ -62,7 +62,7 @@ class MachineConfig(BaseModel):
     drain: Annotated[Drain, Field(description="how results leave")] = Drain.INPLACE
     scan: Annotated[int, _count(1, 16, "columns k that the encoder takes a cycle")] = 4
     slots: Annotated[int, _count(1, 16, "segments a beat from encoder to allocation")] = 4
-    queue_depth: Annotated[int, _count(2, 32, "segments waiting per residue of k")] = 8
+    queue_depth: Annotated[int, _count(2, 32, "places of a pool; there is one pool per residue of k")] = 6
     right_rows: Annotated[int, _count(8, 8192, "rows k in one slot of the right store")] = 512
     k_max: Annotated[int, _count(8, 65536, "longest K over all chunks; sets acc_bits only")] = 8192
     tag_bits: Annotated[int, _count(1, 32, "bits of a job's tag")] = 16
@@ -74,15 +74,14 @@ class MachineConfig(BaseModel):
         if self.lane is Lane.NATIVE and self.allocation is not Allocation.NONE:
             problems.append(f"lane = native has no sparse lane: allocation is {self.allocation.value}, must be none")
         for field in ("scan", "slots"):
-            if getattr(self, field) % self.depth:
-                problems.append(f"{field} is {getattr(self, field)}, must be a multiple of depth = {self.depth}")
-        if self.sparse_lanes and self.slots < 2 * self.depth:
-            problems.append(f"slots is {self.slots}, must be at least 2 x depth = {2 * self.depth} with a sparse lane")
-        if self.slots // self.depth > 2 * self.scan // self.depth:
+            if getattr(self, field) % self.residues:
+                problems.append(f"{field} is {getattr(self, field)}, must be a multiple of {self.residues}, the number "
+                                "of residues of k (depth, twice that with a sparse lane)")
+        if self.slots > 2 * self.scan:
             problems.append(f"slots is {self.slots}, must be at most 2 x scan = {2 * self.scan}")
-        if self.queue_depth < 2 * (self.slots // self.depth):
+        if self.queue_depth < 2 * self.slots_per_residue:
             problems.append(f"queue_depth is {self.queue_depth}, must hold two beats of a residue: "
-                            f"at least {2 * (self.slots // self.depth)}")
+                            f"at least {2 * self.slots_per_residue}")
         if self.right_rows % (2 * self.depth):
             problems.append(f"right_rows is {self.right_rows}, must be a multiple of 2 x depth = {2 * self.depth}")
         if self.right_rows > self.k_max:
@@ -97,6 +96,19 @@ class MachineConfig(BaseModel):
     def sparse_lanes(self) -> int:
         """Sparse (1x4 SPU) lanes of a CCPE: one where the allocation policy uses it, else none."""
         return int(self.allocation is not Allocation.NONE)
+
+    @property
+    def residues(self) -> int:
+        """Banks of the right store, pools of the allocation: k modulo this tells which.
+
+        One for each column of depth; two with a sparse lane, so that the lanes read different banks in a cycle.
+        """
+        return self.depth * (2 if self.sparse_lanes else 1)
+
+    @property
+    def slots_per_residue(self) -> int:
+        """Segments of one residue in a beat."""
+        return self.slots // self.residues
 
     @property
     def columns(self) -> int:
@@ -133,7 +145,7 @@ _PAPER: dict[str, Any] = {"pegs": 4, "ccpes": 8, "right_rows": 512, "k_max": 819
 #: name -> fields. `paper` is ViDA's own shape (4 PEG x 8 CCPE x [4x4 DPU + 1x4 SPU]).
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"pegs": 1, "ccpes": 2, "right_rows": 64, "k_max": 1024, "allocation": "balance", "drain": "shadow"},
-    "paper": {**_PAPER, "allocation": "threshold", "drain": "inplace", "scan": 8, "queue_depth": 12},
+    "paper": {**_PAPER, "allocation": "threshold", "drain": "inplace", "scan": 8, "queue_depth": 8},
     "dense8": {**_PAPER, "lane": "native", "allocation": "none", "drain": "inplace", "scan": 1, "slots": 1},
 }
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from amaranth.hdl import Cat
+
 #: Width of a requantiser's multiplier, unsigned: a relative scale error of at most 2^-12 when normalised.
 MULTIPLIER_BITS = 12
 #: Largest right shift of a requantiser.
@@ -47,4 +49,4 @@ def requantise(acc: Any, multiplier: Any, shift: int) -> Any:
 
 def lowest(mask: Any) -> Any:
     """One-hot of the lowest set bit of an Amaranth value (0 where none is set)."""
-    return (mask & -mask)[:len(mask)]
+    return Cat(mask[i] & ~mask[:i].any() for i in range(len(mask)))

@@ -90,7 +90,7 @@ def slot_layout(config: MachineConfig) -> data.StructLayout:
 
 
 def segments_layout(config: MachineConfig) -> data.StructLayout:
-    """A beat of segments; slot s serves columns k with k mod depth = s // (slots / depth)."""
+    """A beat of segments; slot s serves columns k with k mod residues = s // (slots / residues)."""
     return data.StructLayout({"slot": data.ArrayLayout(slot_layout(config), config.slots), "last": 1})
 
 

@@ -110,7 +110,7 @@ class PEG(Component):
         m.d.comb += [
             here.eq(window.o.valid & store.full.bit_select(job.slot, 1)),
             closing.eq(issue.advance & issue.op.valid & issue.op.last), window.o.ready.eq(closing),
-            issue.go.eq(here), issue.threshold.eq(job.threshold), issue.slot.eq(job.slot),
+            issue.here.eq(window.o.valid), issue.here_next.eq(window.second_valid), issue.go.eq(here), issue.threshold.eq(job.threshold), issue.slot.eq(job.slot),
             issue.threshold_next.eq(after.threshold),
             issue.go_next.eq(window.second_valid & store.full.bit_select(after.slot, 1)
                              & ~(job.release & (after.slot == job.slot)))]

@@ -19,12 +19,12 @@ class Encoder(Component):
     The difference of operand and reference goes as two 4-bit digits, planes 0 (low) and 1 (high). A segment, four
     digits of one column in one plane, leaves only if one of them is non-zero, so zeros cost a scan but no issue.
     An original operand is the difference to a zero reference. Slot s of a beat serves columns k with
-    k mod depth = s // (slots / depth); segments leave in the order of (k, plane) within a residue.
+    k mod residues = s // (slots / residues); segments leave in the order of (k, plane) within a residue.
 
     Parameters
     ----------
     config : MachineConfig
-        Uses scan, slots, depth, right_rows.
+        Uses scan, slots, residues, right_rows.
 
     Members
     -------
@@ -33,7 +33,7 @@ class Encoder(Component):
     segments : Out(stream of segments)
         At most `slots` segments a beat; `last` closes the panel.
 
-    Latency: 1 cycle. Throughput: a left beat for every max(1, ceil(segments of a residue / (slots / depth))) cycles.
+    Latency: 1 cycle. Throughput: a left beat for every max(1, ceil(segments of a residue / slots of it)) cycles.
     Numerics: exact; a difference of two int8 has 9 bits and two digits of magnitude at most 255.
     """
 
@@ -83,10 +83,10 @@ class Encoder(Component):
     def _select(self, m: Module, columns, todo, base):
         """Fill each residue's slots with its first segments; give back what remains."""
         config = self._config
-        per_residue = config.slots // config.depth
+        per_residue = config.slots_per_residue
         rest = []
-        for residue in range(config.depth):
-            places = [(i, plane) for i in range(residue, config.scan, config.depth) for plane in range(2)]
+        for residue in range(config.residues):
+            places = [(i, plane) for i in range(residue, config.scan, config.residues) for plane in range(2)]
             waiting = Cat(todo[i][plane] for i, plane in places)
             for s in range(residue * per_residue, (residue + 1) * per_residue):
                 chosen, slot = Signal(len(places), name=f"chosen_{s}"), self.segments.p.slot[s]

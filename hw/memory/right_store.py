@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
@@ -16,15 +19,15 @@ from hw.payloads import k_shape, right_layout
 class RightStore(Component):
     """Double-buffered right operand of a PEG (one of ViDA's memory elements).
 
-    Row k lies in bank k mod depth, so slot j of the dense lane reads only bank j. With a sparse lane a bank has two
-    halves (k / depth even or odd) with a read port each: the sparse lane reads the half that the dense lane leaves
-    alone; the allocation sees to it that they never ask for the same one. The sparse lane's row is held for the
-    rest of its segment.
+    Row k lies in bank k mod residues. Slot j of the dense lane reads only the banks whose number is j modulo depth:
+    one, or with a sparse lane two, of which it reads one in a cycle and leaves the other to the sparse lane; the
+    allocation sees to it that they never ask for the same bank. The sparse lane's row is held for the rest of its
+    segment.
 
     Parameters
     ----------
     config : MachineConfig
-        Uses depth, sparse_lanes, right_rows, columns.
+        Uses depth, residues, sparse_lanes, right_rows, columns.
 
     Members
     -------
@@ -47,7 +50,6 @@ class RightStore(Component):
 
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
-        self.halves = 2 if config.sparse_lanes else 1
         row = data.ArrayLayout(signed(8), config.columns)
         k = k_shape(config)
         super().__init__({
@@ -59,7 +61,6 @@ class RightStore(Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        bits = exact_log2(config.depth)
         filling, row = Signal(), Signal(k_shape(config))
         write = Signal()
         m.d.comb += [self.right.ready.eq(~self.full.bit_select(filling, 1)),
@@ -74,46 +75,42 @@ class RightStore(Component):
             with m.If(self.right.p.last):
                 m.d.sync += filling.eq(~filling)
 
-        sparse_half, sparse_row = Signal(), Signal.like(self.sparse)
-        sparse_bank = Signal(max(bits, 1))
-        fresh, held = Signal(), Signal.like(self.sparse)
-        with m.If(self.advance):
-            m.d.sync += [sparse_half.eq(self.sparse_k >> bits), sparse_bank.eq(self.sparse_k[:bits]),
-                         fresh.eq(self.sparse_fresh), held.eq(self.sparse)]
+        reads = [self._bank(m, bank, write, row, filling) for bank in range(config.residues)]
         for j in range(config.depth):
-            reads = [self._bank(m, j, half, write & (row[:bits] == j), row, filling) for half in range(self.halves)]
-            if self.halves == 1:
-                m.d.comb += self.dense[j].eq(reads[0])
-                continue
-            dense_half = Signal(name=f"dense_half_{j}")
+            banks = range(j, config.residues, config.depth)
+            m.d.comb += self.dense[j].eq(self._late(m, f"dense_{j}", self.dense_k[j], reads, banks))
+        if config.sparse_lanes:
+            fresh, held = Signal(), Signal.like(self.sparse)
+            m.d.comb += self.sparse.eq(Mux(fresh, self._late(m, "sparse", self.sparse_k, reads, range(len(reads))), held))
             with m.If(self.advance):
-                m.d.sync += dense_half.eq(self.dense_k[j] >> bits)
-            m.d.comb += self.dense[j].eq(Mux(dense_half, reads[1], reads[0]))
-            with m.If(sparse_bank == j):
-                m.d.comb += sparse_row.eq(Mux(sparse_half, reads[1], reads[0]))
-        if self.halves == 2:
-            m.d.comb += self.sparse.eq(Mux(fresh, sparse_row, held))
+                m.d.sync += [fresh.eq(self.sparse_fresh), held.eq(self.sparse)]
         return m
 
-    def _bank(self, m: Module, j: int, half: int, write, row, filling):
-        """One memory with a write and a read port; the word address is slot and k / (depth * halves)."""
+    def _late(self, m: Module, name: str, k, reads, banks: range):
+        """The row, from one of `banks`, for the k that was asked for in the cycle before."""
+        if len(banks) == 1:
+            return reads[banks[0]]
+        asked = Signal(len(reads), name=f"{name}_bank")
+        with m.If(self.advance):
+            m.d.sync += asked.eq(1 << self._residue(k))
+        return reduce(or_, (Mux(asked[bank], reads[bank], 0) for bank in banks))
+
+    def _residue(self, k):
+        return k[:exact_log2(self._config.residues)]
+
+    def _bank(self, m: Module, bank: int, write, row, filling):
+        """One memory with a write and a read port; the word address is slot and k / residues."""
         config = self._config
-        bits = exact_log2(config.depth)
-        below = bits + self.halves - 1
-
-        def word(slot, k):
-            return Cat(k[below:], slot)
-
+        below = exact_log2(config.residues)
         memory = Memory(shape=8 * config.columns, depth=2 << len(row[below:]), init=[])
-        m.submodules[f"bank_{j}_{half}"] = memory
+        m.submodules[f"bank_{bank}"] = memory
         port_in, port_out = memory.write_port(), memory.read_port()
-        wanted = Signal.like(row, name=f"wanted_{j}_{half}")
-        m.d.comb += wanted.eq(self.dense_k[j])
-        if self.halves == 2:
-            with m.If(self.sparse_fresh & (self.sparse_k[:bits] == j) & (self.sparse_k[bits] == half)):
+        wanted = Signal.like(row, name=f"wanted_{bank}")
+        m.d.comb += [wanted.eq(self.dense_k[bank % config.depth]),
+                     port_in.en.eq(write & (self._residue(row) == bank)), port_in.data.eq(self.right.p.value),
+                     port_in.addr.eq(Cat(row[below:], filling)),
+                     port_out.en.eq(self.advance), port_out.addr.eq(Cat(wanted[below:], self.slot))]
+        if config.sparse_lanes:
+            with m.If(self.sparse_fresh & (self._residue(self.sparse_k) == bank)):
                 m.d.comb += wanted.eq(self.sparse_k)
-        m.d.comb += [port_in.en.eq(write & (row[bits] == half) if self.halves == 2 else write),
-                     port_in.addr.eq(word(filling, row)), port_in.data.eq(self.right.p.value),
-                     port_out.en.eq(self.advance),
-                     port_out.addr.eq(word(self.slot, wanted))]
         return port_out.data

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data
+from functools import reduce
+from operator import or_
 
-from hw.config import TILE, MachineConfig
+from amaranth.hdl import Cat, Module, Mux, Signal
+
+from hw.config import TILE, Allocation, MachineConfig
 from hw.numerics import lowest
-from hw.payloads import k_shape, slot_layout
+from hw.payloads import slot_layout
 from hw.route.issue import IssueUnit
-from hw.route.pool import Pool
+from hw.route.pool import Count, Pool
 
 
 def signed_digit(slot, row: int):
@@ -22,11 +24,16 @@ def signed_digit(slot, row: int):
 class AllocationUnit(IssueUnit):
     """Feed both lanes from the pools, `depth` dense segments and one non-zero a cycle.
 
+    Dense slot j chooses between the offers of the one or two pools of its residue (most non-zeros, then the lower
+    pool); the sparse lane takes the thinnest offer of a pool that the dense lane leaves alone, so the lanes read
+    different banks of the right store. `balance`: after a panel's last beat the sparse lane takes only a segment
+    that it finishes before the dense lane would have finished what waits of that slot.
+
     Segments of the next tile may wait beside those of the tile being issued (a parity bit tells them apart), so a
     tile's last op and the next tile's first one follow each other. Both lanes change tile together. A sparse
-    segment stays in its register while its non-zeros are issued, row 0 first.
+    segment's non-zeros are issued row 0 first.
 
-    Parameters and members: see `IssueUnit`; `left` carries segments.
+    Parameters and members: see `IssueUnit`; `left` carries segments, accepted once their tile's job is here.
 
     Latency: 2 cycles from an accepted beat to its first op. Throughput: depth dense segments and one sparse
     non-zero a cycle. Numerics: digits become -15..15; none is lost or doubled.
@@ -36,87 +43,104 @@ class AllocationUnit(IssueUnit):
 
     def __init__(self, config: MachineConfig) -> None:
         super().__init__(config)
-        self._sparse_layout = data.StructLayout({
-            "remaining": TILE, "fresh": 1, "k": k_shape(config), "plane": 1, "sign": TILE,
-            "magnitude": data.ArrayLayout(4, TILE)})
+        self._final = Signal(init=1)      # the sparse lane ends its segment, or has none
 
     def elaborate(self, platform):
         m = Module()
         config, op = self._config, self.op
-        pools = [Pool(config) for _ in range(config.depth)]
-        for j, pool in enumerate(pools):
-            m.submodules[f"pool_{j}"] = pool
-        dense = Signal(data.ArrayLayout(slot_layout(config), config.depth))   # this cycle's dense issue
-        sparse = Signal(self._sparse_layout)                                  # the segment in the sparse lane
-        parity, started = Signal(), Signal()
-        ends = Signal(range(3))           # panels wholly received but not wholly issued
-        closing = Signal()
-
+        pools = [Pool(config) for _ in range(config.residues)]
+        parity, started, closing = Signal(), Signal(), Signal()
+        ends = Signal(range(3))                         # panels wholly received but not wholly issued
+        for n, pool in enumerate(pools):
+            m.submodules[f"pool_{n}"] = pool
+            m.d.comb += [pool.parity.eq(parity), pool.advance.eq(self.advance), pool.sparse_done.eq(self._final)]
         self._accept(m, pools, parity, ends, closing)
-        idle = ~Cat(pool.waiting.bit_select(parity, 1) for pool in pools).any()
-        final = ~(sparse.remaining & (sparse.remaining - 1)).any()
-        busy = Cat(slot.valid for slot in dense).any() | sparse.remaining.any()
-        m.d.comb += [closing.eq((ends != 0) & idle & final & self.go), op.valid.eq(busy | closing),
-                     op.first.eq(~started), op.last.eq(closing), op.slot.eq(self.slot)]
+
+        busy = Cat(Cat(pool.dense.valid, pool.sparse.valid) for pool in pools).any()
+        m.d.comb += [closing.eq((ends != 0) & Cat(pool.next for pool in pools).all() & self._final & self.go),
+                     op.valid.eq(busy | closing), op.first.eq(~started), op.last.eq(closing), op.slot.eq(self.slot)]
         with m.If(self.advance & op.valid):
             m.d.sync += [started.eq(~closing), parity.eq(parity ^ closing)]
 
-        self._dense(m, pools, dense)
-        for pool in pools:
-            m.d.comb += [pool.enable.eq(Mux(closing, self.go_next, self.go)), pool.parity.eq(parity ^ closing),
-                         pool.ended.eq(ends > closing),
-                         pool.threshold.eq(Mux(closing, self.threshold_next, self.threshold)),
-                         pool.take_dense.eq(self.advance)]
+        # An offer counts if it is of the tile that will be issued next cycle and that tile may be issued.
+        live = [Mux(pool.next, closing & self.go_next, self.go & ~closing) for pool in pools]
+        taken = self._dense(m, pools, live)
         if config.sparse_lanes:
-            self._sparse(m, pools, sparse, final)
+            self._sparse(m, pools, live, taken, ends, closing)
         return m
 
     def _accept(self, m: Module, pools, parity, ends, closing) -> None:
         """Beats of this tile or the next one go into the pools while every pool has room for a whole beat."""
-        per_pool = self._config.slots // self._config.depth
-        accept, end, close = Signal(), Signal(), Signal()
-        m.d.comb += [self.left.ready.eq((ends != 2) & Cat(pool.ready for pool in pools).all()),
-                     accept.eq(self.left.valid & self.left.ready), end.eq(accept & self.left.p.last),
-                     close.eq(closing & self.advance)]
-        m.d.sync += ends.eq(ends + end - close)
-        for j, pool in enumerate(pools):
-            m.d.comb += [pool.write.eq(accept), pool.write_parity.eq(parity ^ ends[0])]
-            m.d.comb += [pool.incoming[i].eq(self.left.p.slot[j * per_pool + i]) for i in range(per_pool)]
+        per_pool = self._config.slots_per_residue
+        accept, known = Signal(), Signal()
+        m.d.comb += [known.eq(Mux(ends == 0, self.here, self.here_next & (ends == 1))),
+                     self.left.ready.eq(known & Cat(pool.ready for pool in pools).all()),
+                     accept.eq(self.left.valid & self.left.ready)]
+        m.d.sync += ends.eq(ends + (accept & self.left.p.last) - (closing & self.advance))
+        for n, pool in enumerate(pools):
+            m.d.comb += [pool.write.eq(accept), pool.write_parity.eq(parity ^ ends[0]),
+                         pool.threshold.eq(Mux(ends == 0, self.threshold, self.threshold_next))]
+            m.d.comb += [pool.incoming[i].eq(self.left.p.slot[n * per_pool + i]) for i in range(per_pool)]
 
-    def _dense(self, m: Module, pools, dense) -> None:
-        for j, pool in enumerate(pools):
-            out = self.op.dense[j]
-            with m.If(self.advance):
-                m.d.sync += dense[j].eq(Mux(pool.dense_valid, pool.dense.as_value(), 0))
-            m.d.comb += [out.valid.eq(dense[j].valid), out.k.eq(dense[j].k), out.plane.eq(dense[j].plane)]
-            m.d.comb += [out.left[r].eq(signed_digit(dense[j], r)) for r in range(TILE)]
+    def _dense(self, m: Module, pools, live) -> list:
+        """Slot j takes from pool j or pool j + depth; returns which pools give."""
+        depth = self._config.depth
+        taken = [Signal(name=f"taken_{n}") for n in range(len(pools))]
+        for j in range(depth):
+            mine = pools[j::depth]
+            offers = [Mux(live[n], pools[n].dense_offer, 0) for n in range(j, len(pools), depth)]
+            if len(mine) == 1:
+                choose = [offers[0].any()]
+            else:
+                # one-hot classes compare as numbers
+                choose = [offers[0].any() & (offers[0] >= offers[1]), offers[1] > offers[0]]
+            for n, chosen in zip(range(j, len(pools), depth), choose):
+                m.d.comb += [taken[n].eq(chosen), pools[n].take_dense.eq(taken[n])]
+            segment, out = Signal(slot_layout(self._config), name=f"dense_{j}"), self.op.dense[j]
+            m.d.comb += [segment.eq(reduce(or_, (pool.dense.as_value() for pool in mine))),
+                         out.valid.eq(segment.valid), out.k.eq(segment.k), out.plane.eq(segment.plane)]
+            m.d.comb += [out.left[r].eq(signed_digit(segment, r)) for r in range(TILE)]
+        return taken
 
-    def _sparse(self, m: Module, pools, sparse, final) -> None:
-        """Issue the lowest remaining non-zero; with the last one take the thinnest offer of all pools."""
-        out = self.op.sparse
-        now = Signal(TILE)
-        m.d.comb += [now.eq(lowest(sparse.remaining)), out.valid.eq(now.any()), out.fresh.eq(sparse.fresh),
-                     out.k.eq(sparse.k), out.plane.eq(sparse.plane)]
+    def _sparse(self, m: Module, pools, live, taken, ends, closing) -> None:
+        """Issue the lowest remaining non-zero; with the last one take the thinnest offer of all pools.
+
+        `final`, kept as a register so that the picks need not wait for it: the lane has at most one non-zero left.
+        """
+        segment, out = Signal(slot_layout(self._config), name="sparse"), self.op.sparse
+        fresh, remaining, rest = Signal(), Signal(TILE), Signal(TILE)
+        rows = Cat(magnitude.any() for magnitude in segment.magnitude)
+        now = lowest(Mux(fresh, rows, remaining))
+        m.d.comb += [segment.eq(reduce(or_, (pool.sparse.as_value() for pool in pools))),
+                     rest.eq(Mux(fresh, rows, remaining) & ~now), out.valid.eq(segment.valid), out.fresh.eq(fresh),
+                     out.k.eq(segment.k), out.plane.eq(segment.plane)]
         for r in range(TILE):
-            with m.If(now[r]):
-                m.d.comb += [out.row.eq(r), out.left.eq(signed_digit(sparse, r))]
+            with m.If(now[r] & segment.valid):
+                m.d.comb += [out.row.eq(r), out.left.eq(signed_digit(segment, r))]
 
-        best = Signal(range(max(len(pools), 2)))
-        fewest = Signal(range(TILE + 2))
-        m.d.comb += fewest.eq(TILE + 1)
-        for j, pool in reversed(list(enumerate(pools))):      # written last wins: lowest residue among equals
-            smaller = Cat(~p.sparse_valid | (pool.sparse_nonzeros <= p.sparse_nonzeros) for p in pools).all()
-            with m.If(pool.sparse_valid & smaller):
-                m.d.comb += [best.eq(j), fewest.eq(pool.sparse_nonzeros)]
-        taken = Signal(slot_layout(self._config))
-        for j, pool in enumerate(pools):
-            mine = pool.sparse_valid & (best == j)
-            m.d.comb += pool.take_sparse.eq(self.advance & final & mine)
-            with m.If(mine):
-                m.d.comb += taken.eq(pool.sparse)
+        gives, thinnest = self._thinnest(m, pools, live, taken, ends, closing)
+        for n, pool in enumerate(pools):
+            m.d.comb += pool.take_sparse.eq(gives[n])
         with m.If(self.advance):
-            m.d.sync += [sparse.fresh.eq(0), sparse.remaining.eq(sparse.remaining & ~now)]
-            with m.If(final):
-                m.d.sync += [sparse.fresh.eq(taken.valid), sparse.k.eq(taken.k), sparse.plane.eq(taken.plane),
-                             sparse.sign.eq(taken.sign), sparse.magnitude.eq(taken.magnitude),
-                             sparse.remaining.eq(Cat(taken.magnitude[r].any() for r in range(TILE)))]
+            m.d.sync += [fresh.eq(self._final & gives.any()), remaining.eq(rest),
+                         self._final.eq(Mux(self._final, ~gives.any() | thinnest[1], ~(rest & (rest - 1)).any()))]
+
+    def _thinnest(self, m: Module, pools, live, taken, ends, closing):
+        """Which pool gives, one-hot, and the class of what it gives."""
+        offers = [Signal(Count, name=f"thin_{n}") for n in range(len(pools))]
+        for n, (pool, offer) in enumerate(zip(pools, offers)):
+            worth = self._worth(m, pools, live, n, Mux(closing, ends == 2, ends != 0))
+            m.d.comb += offer.eq(Mux(live[n] & ~taken[n] & worth, pool.sparse_offer, 0))
+        thinnest = lowest(reduce(or_, offers))
+        return lowest(Cat((offer & thinnest).any() for offer in offers)), thinnest
+
+    def _worth(self, m: Module, pools, live, n: int, ended):
+        """Balance: the dense lane needs a cycle for each segment that waits of this slot, this one among them."""
+        config = self._config
+        if config.allocation is Allocation.THRESHOLD:
+            return 1
+        waiting = Signal(range(2 * config.queue_depth + 1), name=f"waiting_{n}")
+        m.d.comb += waiting.eq(sum(Mux(live[p], pools[p].waiting, 0)
+                                   for p in range(n % config.depth, len(pools), config.depth)))
+        fewer = Cat(waiting > number for number in range(Count))
+        return ~ended | (pools[n].sparse_offer & fewer).any()

@@ -17,14 +17,16 @@ class IssueUnit(Component):
     Parameters
     ----------
     config : MachineConfig
-        Uses lane, depth, slots, queue_depth, allocation.
+        Uses lane, depth, slots, residues, queue_depth, allocation.
 
     Members
     -------
     left : In(stream of segments, or of native beats)
         Left operands, panel after panel.
+    here, here_next : In(1)
+        The job of the tile that is being issued, of the tile after it, is here.
     go, go_next : In(1)
-        The job of the tile that is being issued, of the tile after it, is here and its right slot is full.
+        And its right slot is full.
     threshold, threshold_next : In
         Their thresholds.
     slot : In(1)
@@ -39,7 +41,7 @@ class IssueUnit(Component):
         self._config = config
         left = segments_layout(config) if config.lane is Lane.DIGIT else native_layout(config)
         super().__init__({
-            "left": In(stream.Signature(left)), "go": In(1), "go_next": In(1),
+            "left": In(stream.Signature(left)), "here": In(1), "here_next": In(1), "go": In(1), "go_next": In(1),
             "threshold": In(range(TILE + 1)), "threshold_next": In(range(TILE + 1)),
             "slot": In(1), "advance": In(1), "op": Out(op_layout(config))})
 

@@ -55,19 +55,19 @@ def segments(current: torch.Tensor, reference: torch.Tensor, skip: bool = True) 
 def beats(current: torch.Tensor, reference: torch.Tensor, config: MachineConfig, skip: bool = True) -> list[Beat]:
     """The panel's segments as the encoder sends them when nothing stalls: one beat a cycle.
 
-    `scan` columns are taken together. Slot s serves residue s // (slots / depth) of k modulo depth; each residue
+    `scan` columns are taken together. Slot s serves residue s // (slots / residues) of k; each residue
     sends its segments in order, as many a cycle as it has slots, until all residues are through. A group without
     segments still costs a beat. The panel's last beat is the last of the list.
     """
-    per_residue = config.slots // config.depth
+    per_residue = config.slots_per_residue
     length = current.shape[1]
     sent = segments(current, reference, skip)
     result: list[Beat] = []
     position = 0
     for start in range(0, length, config.scan):
-        group: list[list[Segment]] = [[] for _ in range(config.depth)]
+        group: list[list[Segment]] = [[] for _ in range(config.residues)]
         while position < len(sent) and sent[position].k < start + config.scan:
-            group[sent[position].k % config.depth].append(sent[position])
+            group[sent[position].k % config.residues].append(sent[position])
             position += 1
         cycles = max(1, max(-(-len(queue) // per_residue) for queue in group))
         for cycle in range(cycles):

@@ -41,7 +41,8 @@ class Schedule:
 class _Entry:
     segment: Segment
     tile: int
-    half: int
+    thin: bool
+    lane: str = ""       #: which lane took it; it stays until that lane has issued it
 
 
 class Pool:
@@ -55,40 +56,30 @@ class Pool:
         """Positions that can be written."""
         return [n for n, entry in enumerate(self.entries) if entry is None]
 
-    def write(self, segments: tuple[Segment | None, ...], free: list[int], tile: int) -> None:
+    def write(self, segments: tuple[Segment | None, ...], free: list[int], tile: int, threshold: int) -> None:
         """Slot i goes to the i-th free position; an empty slot leaves it free."""
         for position, segment in zip(free, segments):
             if segment is not None:
-                half = segment.k // self._config.depth % 2
-                self.entries[position] = _Entry(segment, tile, half)
+                self.entries[position] = _Entry(segment, tile, 1 <= segment.nonzeros <= threshold)
 
-    def pick(self, tile: int, ended: bool, threshold: int) -> tuple[int | None, int | None]:
-        """Positions offered to the dense and to the sparse lane among the segments of `tile`."""
-        mine = [n for n, entry in enumerate(self.entries) if entry is not None and entry.tile == tile]
-        count = {n: self.entries[n].segment.nonzeros for n in mine}
-        fits_sparse = {n for n in mine if 1 <= count[n] <= threshold}
-        policy = self._config.allocation
-        for_dense = [n for n in mine if n not in fits_sparse] if policy is Allocation.THRESHOLD else mine
-        dense = min(for_dense, key=lambda n: (-count[n], n), default=None)
-        if policy is Allocation.NONE:
-            return dense, None
-        apart = [n for n in mine if n in fits_sparse and n != dense
-                 and (dense is None or self.entries[n].half != self.entries[dense].half)]
-        sparse = min(apart, key=lambda n: (count[n], n), default=None)
-        rest = len(mine) - (dense is not None)
-        if policy is Allocation.BALANCE and sparse is not None and ended and count[sparse] > rest:
-            sparse = None
-        return dense, sparse
+    def waiting(self, tile: int) -> list[_Entry]:
+        """Segments of `tile` that no lane has taken, in the order of positions."""
+        return [entry for entry in self.entries if entry is not None and entry.tile == tile and not entry.lane]
 
-    def take(self, position: int) -> Segment:
-        """Remove and return the segment at `position`."""
-        segment = self.entries[position].segment
-        self.entries[position] = None
-        return segment
+    def dense_offer(self, tile: int) -> _Entry | None:
+        """The one with the most non-zeros; under `threshold` no thin one."""
+        keep_thin = self._config.allocation is not Allocation.THRESHOLD
+        mine = [entry for entry in self.waiting(tile) if keep_thin or not entry.thin]
+        return max(mine, key=lambda entry: entry.segment.nonzeros, default=None)
 
-    def waiting(self, tile: int) -> bool:
-        """Some segment of `tile` is here."""
-        return any(entry is not None and entry.tile == tile for entry in self.entries)
+    def sparse_offer(self, tile: int) -> _Entry | None:
+        """The thin one with the fewest non-zeros."""
+        mine = [entry for entry in self.waiting(tile) if entry.thin]
+        return min(mine, key=lambda entry: entry.segment.nonzeros, default=None)
+
+    def issued(self, lane: str) -> None:
+        """The lane has issued what it took."""
+        self.entries = [None if entry is not None and entry.lane == lane else entry for entry in self.entries]
 
 
 class _Lanes:
@@ -96,7 +87,7 @@ class _Lanes:
 
     def __init__(self, tiles: list[Tile], config: MachineConfig) -> None:
         self._tiles, self._config = tiles, config
-        self.pools = [Pool(config) for _ in range(config.depth)]
+        self.pools = [Pool(config) for _ in range(config.residues)]
         self._beats = [(n, beat, b + 1 == len(tile.beats))
                        for n, tile in enumerate(tiles) for b, beat in enumerate(tile.beats)]
         self._next_beat = 0
@@ -107,7 +98,7 @@ class _Lanes:
         self._sparse = 0                          # non-zeros left of the segment in the sparse lane
 
     def op(self) -> Op | None:
-        """This cycle's op: what the registers hold; it closes the tile when nothing of it is left."""
+        """This cycle's op: what the lanes took; it closes the tile when nothing of it is left."""
         closes = (self.tile < self.received and self._sparse <= 1
                   and not any(pool.waiting(self.tile) for pool in self.pools))
         if not (self._dense or self._sparse or closes):
@@ -116,30 +107,50 @@ class _Lanes:
         return Op(self.tile, not self._started, closes, len(self._dense), int(self._sparse > 0), digits)
 
     def issue(self, op: Op | None) -> None:
-        """The op is taken: fill the registers with the pools' offers for the next cycle."""
+        """The op is taken: the lanes take the pools' offers for the next cycle."""
         if op is not None:
             self._started = not op.last
             self.tile += op.last
         self._sparse = max(0, self._sparse - 1)
+        for pool in self.pools:
+            pool.issued("dense")
+            if self._sparse == 0:
+                pool.issued("sparse")
         self._dense = []
-        if self.tile == len(self._tiles):
-            return
-        offers = [pool.pick(self.tile, self.tile < self.received, self._tiles[self.tile].threshold)
-                  for pool in self.pools]
-        free = self._sparse == 0
-        thin = min(((pool.entries[sparse].segment.nonzeros, j)
-                    for j, (pool, (_, sparse)) in enumerate(zip(self.pools, offers)) if sparse is not None),
-                   default=None)
-        for j, (pool, (dense, sparse)) in enumerate(zip(self.pools, offers)):
-            if dense is not None:
-                self._dense.append(pool.take(dense))
-            if free and thin is not None and thin[1] == j:
-                self._sparse = pool.take(sparse).nonzeros
+        waiting = [len(pool.waiting(self.tile)) for pool in self.pools]
+        untouched = list(range(len(self.pools)))
+        for j in range(self._config.depth):
+            offers = [(n, self.pools[n].dense_offer(self.tile))
+                      for n in range(j, len(self.pools), self._config.depth)]
+            n, best = max(offers, key=lambda offer: -1 if offer[1] is None else offer[1].segment.nonzeros)
+            if best is not None:
+                best.lane = "dense"
+                self._dense.append(best.segment)
+                untouched.remove(n)
+        if self._sparse == 0 and self._config.sparse_lanes:
+            self._take_thinnest(untouched, waiting)
+
+    def _take_thinnest(self, pools: list[int], waiting: list[int]) -> None:
+        """The sparse lane is free: the thinnest offer of the pools that the dense lane leaves alone.
+
+        Balance: once all of the tile is here, only what has fewer non-zeros than segments wait for that dense slot.
+        """
+        limited = self._config.allocation is Allocation.BALANCE and self.tile < self.received
+        offers = []
+        for n in pools:
+            offer = self.pools[n].sparse_offer(self.tile)
+            dense_needs = sum(waiting[n % self._config.depth::self._config.depth])
+            if offer is not None and not (limited and offer.segment.nonzeros >= dense_needs):
+                offers.append(offer)
+        best = min(offers, key=lambda offer: offer.segment.nonzeros, default=None)
+        if best is not None:
+            best.lane = "sparse"
+            self._sparse = best.segment.nonzeros
 
     def room(self) -> list[list[int]] | None:
         """Free positions of every pool where a beat may enter in this cycle: each pool has room for a whole beat,
         and at most one tile waits beside the one being issued."""
-        per_pool = self._config.slots // self._config.depth
+        per_pool = self._config.slots_per_residue
         free = [pool.free() for pool in self.pools]
         fits = self.received - self.tile < 2 and all(len(positions) >= per_pool for positions in free)
         return free if fits and self._next_beat < len(self._beats) else None
@@ -149,9 +160,9 @@ class _Lanes:
         if room is None:
             return
         tile, beat, last = self._beats[self._next_beat]
-        per_pool = self._config.slots // self._config.depth
+        per_pool = self._config.slots_per_residue
         for j, (pool, free) in enumerate(zip(self.pools, room)):
-            pool.write(beat[j * per_pool:(j + 1) * per_pool], free, tile)
+            pool.write(beat[j * per_pool:(j + 1) * per_pool], free, tile, self._tiles[tile].threshold)
         self._next_beat += 1
         self.received += last
 
