@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
@@ -33,12 +33,12 @@ class Requantise(Component):
     o : Out(stream of int8 rows)
         `hw.numerics.requantise` of each value.
 
-    Latency: 2 cycles to `o`, 0 to `accumulators`. Throughput: a row (4 x CCPEs values) a cycle.
+    Latency: 4 cycles to `o`, 0 to `accumulators`. Throughput: a row (4 x CCPEs values) a cycle.
     Numerics: acc (acc_bits) x multiplier (12 bits, unsigned) is exact; `round_shift` by the tile's shift; saturated
     to int8.
     """
 
-    latency = 2
+    latency = 4
 
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
@@ -49,39 +49,50 @@ class Requantise(Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, row, scale = self._config, self.i.p, self.scale.p
-        wants_acc, wants_int8, take_acc, take_int8 = Signal(), Signal(), Signal(), Signal()
-        sent = Signal(2)                  # a row that goes both ways may be taken at different times
-        full, move = Signal(2), Signal()  # two stages move together
+        row = self.i.p
+        wants_acc, wants_int8, move, enter = Signal(), Signal(), Signal(), Signal()
+        sent = Signal(2)                    # a row that goes both ways may be taken at different times
+        full = Signal(self.latency)         # the stages move together
         m.d.comb += [
             wants_acc.eq(row.emit[0] & ~sent[0]), wants_int8.eq(row.emit[1] & ~sent[1]),
             self.accumulators.payload.eq(row), self.accumulators.valid.eq(self.i.valid & wants_acc),
-            move.eq(~full[1] | self.o.ready), take_acc.eq(~wants_acc | self.accumulators.ready),
-            take_int8.eq(~wants_int8 | (move & self.scale.valid)), self.i.ready.eq(take_acc & take_int8),
-            self.scale.ready.eq(self.i.valid & wants_int8 & move & row.last), self.o.valid.eq(full[1])]
+            move.eq(~full[-1] | self.o.ready), self.o.valid.eq(full[-1]),
+            enter.eq(self.i.valid & wants_int8 & self.scale.valid),
+            self.i.ready.eq((~wants_acc | self.accumulators.ready) & (~wants_int8 | (move & self.scale.valid))),
+            self.scale.ready.eq(self.i.valid & wants_int8 & move & row.last)]
         with m.If(self.i.valid):
-            with m.If(self.i.ready):
-                m.d.sync += sent.eq(0)
-            with m.Else():
-                m.d.sync += [sent[0].eq(sent[0] | (wants_acc & self.accumulators.ready)),
-                             sent[1].eq(sent[1] | (wants_int8 & move & self.scale.valid))]
-        self._lanes(m, move, full, self.i.valid & wants_int8 & self.scale.valid)
+            m.d.sync += sent.eq(Mux(self.i.ready, 0, sent | Cat(wants_acc & self.accumulators.ready, enter & move)))
+        with m.If(move):
+            m.d.sync += full.eq(Cat(enter, full))
+            self._head(m)
+            shift = [self.scale.p.shift, Signal.like(self.scale.p.shift), Signal.like(self.scale.p.shift)]
+            m.d.sync += [later.eq(earlier) for earlier, later in zip(shift, shift[1:])]
+            for c in range(self._config.columns):
+                self._lane(m, c, shift[-1])
         return m
 
-    def _lanes(self, m: Module, move, full, enter) -> None:
-        config, row, scale = self._config, self.i.p, self.scale.p
-        shift = Signal.like(scale.shift)
-        head = Signal.like(self.o.payload)
-        with m.If(move):
-            m.d.sync += [full.eq((full << 1) | enter), shift.eq(scale.shift)]
-            for field in ("row", "last", "rows", "cols", "tag"):
-                m.d.sync += [head[field].eq(row[field]), self.o.p[field].eq(head[field])]
-        for c in range(config.columns):
-            bits = config.acc_bits + MULTIPLIER_BITS
-            product, rounded = Signal(signed(bits), name=f"product_{c}"), Signal(signed(bits + 1), name=f"rounded_{c}")
-            # round_shift with a shift that is only known at run time: half the last place, then the shift.
-            half = Mux(shift == 0, 0, 1 << (shift - 1)[:len(shift)])
-            m.d.comb += rounded.eq((product + half) >> shift)
-            with m.If(move):
-                m.d.sync += [product.eq(row.value[c] * scale.multiplier[c]),
-                             self.o.p.value[c].eq(Mux(rounded > 127, 127, Mux(rounded < -128, -128, rounded)))]
+    def _head(self, m: Module) -> None:
+        """The row's header keeps step with its values."""
+        for field in ("row", "last", "rows", "cols", "tag"):
+            value = self.i.p[field]
+            for stage in range(1, self.latency):
+                delayed = Signal.like(value, name=f"{field}_{stage}")
+                m.d.sync += delayed.eq(value)
+                value = delayed
+            m.d.sync += self.o.p[field].eq(value)
+
+    def _lane(self, m: Module, c: int, shift: Signal) -> None:
+        """Two half products; their sum; shift, with one bit kept below the last place; rounding and saturation."""
+        value, multiplier = self.i.p.value[c], self.scale.p.multiplier[c]
+        bits, half = self._config.acc_bits, MULTIPLIER_BITS // 2
+        low, high = (Signal(signed(bits + half), name=f"{name}_{c}") for name in ("low", "high"))
+        product = Signal(signed(bits + MULTIPLIER_BITS), name=f"product_{c}")
+        # round_shift(x, s) = ((2x >> s) + 1) >> 1; 2x >> s is first limited to what still saturates right.
+        doubled, limited = Signal(signed(len(product) + 1), name=f"doubled_{c}"), Signal(signed(10), name=f"limited_{c}")
+        rounded = Signal(signed(10), name=f"rounded_{c}")
+        fits = (doubled[9:] == 0) | doubled[9:].all()
+        m.d.comb += [doubled.eq((product << 1) >> shift), rounded.eq((limited + 1) >> 1)]
+        m.d.sync += [low.eq(value * multiplier[:half]), high.eq(value * multiplier[half:]),
+                     product.eq(low + (high << half)),
+                     limited.eq(Mux(fits, doubled, Mux(doubled[-1], -512, 511))),
+                     self.o.p.value[c].eq(Mux(rounded > 127, 127, Mux(rounded < -128, -128, rounded)))]
