@@ -62,8 +62,9 @@ class DrainControl(Component):
 class InplaceDrain(DrainControl):
     """Shift the tile out of the accumulators themselves while the lanes wait.
 
-    During the four shifts the next job's init enters at the far row, where it is known by then (zero, or an init
-    stream that is valid); else the tile rotates and so stays for `hold`, and another init is loaded afterwards.
+    During the four shifts the next job's init enters at the far row, if it is known when the tile ends (zero, or an
+    init stream that is valid); else the tile rotates and so stays for `hold`, and another init is loaded afterwards.
+    A tile of a single op always rotates.
 
     Latency: the first row leaves 1 cycle after the last op. Throughput: a tile costs 4 cycles over its issues,
     8 where its init could not overlap. Numerics: values pass unchanged.
@@ -80,7 +81,7 @@ class InplaceDrain(DrainControl):
         is_zero, is_tile = Signal(), Signal()
         m.d.comb += [is_zero.eq(job.init == Init.ZERO), is_tile.eq(job.init == Init.TILE),
                      last_shift.eq(count == TILE - 1), self.row.eq(count), self.header.eq(current)]
-        needs_load = Signal()
+        needs_load, entering = Signal(), Signal(Fill)
         m.d.comb += needs_load.eq(self.job.valid & ~primed & ~in_tile & (job.init != Init.HOLD))
 
         with m.FSM():
@@ -90,11 +91,12 @@ class InplaceDrain(DrainControl):
                 with m.If(self.arriving & command.advance):
                     m.d.sync += [in_tile.eq(~self.last), primed.eq(0)]
                 with m.If(emits):
+                    m.d.sync += entering.eq(self._entering(is_zero, is_tile))
                     m.next = "DRAIN"
                 with m.Elif(needs_load & (is_zero | self.init_valid)):
                     m.next = "LOAD"
             with m.State("DRAIN"):
-                self._drain(m, count, last_shift, primed, is_zero, is_tile)
+                self._drain(m, entering, count, last_shift, primed, is_tile)
             with m.State("LOAD"):
                 m.d.comb += [self.wait_init.eq(1), self.init_ready.eq(~is_zero & (is_tile | last_shift))]
                 with m.If(is_zero | self.init_valid):
@@ -106,26 +108,23 @@ class InplaceDrain(DrainControl):
                         m.next = "RUN"
         return m
 
-    def _drain(self, m, count, last_shift, primed, is_zero, is_tile) -> None:
-        job, command = self.job.p, self.command
-        fill, chosen = Signal(Fill), Signal(Fill)
-        overlaps = self.job.valid & self.init_valid & ((job.init == Init.BIAS) | (is_tile & ~job.transposed))
-        with m.If(count != 0):                       # chosen with the first row, then kept
-            m.d.comb += fill.eq(chosen)
-        with m.Elif(self.job.valid & is_zero):
-            m.d.comb += fill.eq(Fill.ZERO)
-        with m.Else():
-            m.d.comb += fill.eq(Mux(overlaps, Fill.INIT, Fill.ROTATE))
+    def _entering(self, is_zero, is_tile):
+        """What enters while the tile leaves, chosen with its last op: ready must not wait for valid later."""
+        job = self.job.p
+        overlaps = self.init_valid & ((job.init == Init.BIAS) | (is_tile & ~job.transposed))
+        known = self.job.valid & ~self.first       # with the first op the job at the head is still this tile's
+        return Mux(known & is_zero, Fill.ZERO, Mux(known & overlaps, Fill.INIT, Fill.ROTATE))
 
-        by_init = Signal()
-        m.d.comb += [by_init.eq(fill == Fill.INIT), self.result_valid.eq(~by_init | self.init_valid),
+    def _drain(self, m, entering, count, last_shift, primed, is_tile) -> None:
+        command, by_init = self.command, Signal()
+        m.d.comb += [by_init.eq(entering == Fill.INIT), self.result_valid.eq(~by_init | self.init_valid),
                      self.init_ready.eq(by_init & self.result_ready & (is_tile | last_shift)),
-                     self.wait_result.eq(1), command.fill.eq(fill)]
+                     self.wait_result.eq(1), command.fill.eq(entering)]
         with m.If(self.result_valid & self.result_ready):
             m.d.comb += command.shift.eq(Shift.ROWS)
-            m.d.sync += [count.eq(count + 1), chosen.eq(fill)]
+            m.d.sync += count.eq(count + 1)
             with m.If(last_shift):
-                m.d.sync += primed.eq(fill != Fill.ROTATE)
+                m.d.sync += primed.eq(entering != Fill.ROTATE)
                 m.next = "RUN"
 
 

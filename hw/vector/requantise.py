@@ -27,7 +27,7 @@ class Requantise(Component):
     i : In(stream of result rows)
         From the PEG.
     scale : In(stream of scales)
-        One beat for every tile with emit bit 1, taken with the tile's last row.
+        One beat for every tile with emit bit 1, held until the tile's last row has entered.
     accumulators : Out(stream of result rows)
         Unchanged rows.
     o : Out(stream of int8 rows)
@@ -51,24 +51,28 @@ class Requantise(Component):
         m = Module()
         row = self.i.p
         wants_acc, wants_int8, move, enter = Signal(), Signal(), Signal(), Signal()
+        scale, held = Signal(scale_layout(self._config)), Signal()
         sent = Signal(2)                    # a row that goes both ways may be taken at different times
         full = Signal(self.latency)         # the stages move together
         m.d.comb += [
             wants_acc.eq(row.emit[0] & ~sent[0]), wants_int8.eq(row.emit[1] & ~sent[1]),
             self.accumulators.payload.eq(row), self.accumulators.valid.eq(self.i.valid & wants_acc),
             move.eq(~full[-1] | self.o.ready), self.o.valid.eq(full[-1]),
-            enter.eq(self.i.valid & wants_int8 & self.scale.valid),
-            self.i.ready.eq((~wants_acc | self.accumulators.ready) & (~wants_int8 | (move & self.scale.valid))),
-            self.scale.ready.eq(self.i.valid & wants_int8 & move & row.last)]
+            enter.eq(self.i.valid & wants_int8 & held), self.scale.ready.eq(~held),
+            self.i.ready.eq((~wants_acc | self.accumulators.ready) & (~wants_int8 | (move & held)))]
+        with m.If(self.scale.ready):
+            m.d.sync += [scale.eq(self.scale.payload), held.eq(self.scale.valid)]
+        with m.Elif(enter & move & row.last):
+            m.d.sync += held.eq(0)
         with m.If(self.i.valid):
             m.d.sync += sent.eq(Mux(self.i.ready, 0, sent | Cat(wants_acc & self.accumulators.ready, enter & move)))
         with m.If(move):
             m.d.sync += full.eq(Cat(enter, full))
             self._head(m)
-            shift = [self.scale.p.shift, Signal.like(self.scale.p.shift), Signal.like(self.scale.p.shift)]
+            shift = [scale.shift, Signal.like(scale.shift), Signal.like(scale.shift)]
             m.d.sync += [later.eq(earlier) for earlier, later in zip(shift, shift[1:])]
             for c in range(self._config.columns):
-                self._lane(m, c, shift[-1])
+                self._lane(m, c, scale.multiplier[c], shift[-1])
         return m
 
     def _head(self, m: Module) -> None:
@@ -81,10 +85,9 @@ class Requantise(Component):
                 value = delayed
             m.d.sync += self.o.p[field].eq(value)
 
-    def _lane(self, m: Module, c: int, shift: Signal) -> None:
+    def _lane(self, m: Module, c: int, multiplier, shift: Signal) -> None:
         """Two half products; their sum; shift, with one bit kept below the last place; rounding and saturation."""
-        value, multiplier = self.i.p.value[c], self.scale.p.multiplier[c]
-        bits, half = self._config.acc_bits, MULTIPLIER_BITS // 2
+        value, bits, half = self.i.p.value[c], self._config.acc_bits, MULTIPLIER_BITS // 2
         low, high = (Signal(signed(bits + half), name=f"{name}_{c}") for name in ("low", "high"))
         product = Signal(signed(bits + MULTIPLIER_BITS), name=f"product_{c}")
         # round_shift(x, s) = ((2x >> s) + 1) >> 1; 2x >> s is first limited to what still saturates right.

@@ -81,7 +81,7 @@ class InplaceDrain(_Drain):
                 self._primed = False
             if self._execute(op):
                 self._leaving = TILE
-                follows = self._opened < len(self._tiles)
+                follows = self._opened < len(self._tiles) and not op.first
                 transposed = follows and self._init() is Init.TILE and self._tiles[self._opened].transposed
                 self._primed = follows and self._init() is not Init.HOLD and not transposed
         return True
