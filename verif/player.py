@@ -2,7 +2,8 @@
 """Play packed stimulus into a group's Verilog and read its outputs back: no Python for a clock cycle.
 
 `build_player` compiles a group once (kept in `build/sim-cache`, named by a hash of everything that went in);
-`Player.play` runs one stimulus. Operands lie in files of 32-bit words, a stream each; the harness is `player.cpp`.
+`Player.play` runs one stimulus. Operands lie in files of 32-bit words, one for each stream; the harness is
+`player.cpp`.
 """
 
 from __future__ import annotations
@@ -27,21 +28,22 @@ from hw.toolbox import run_tool
 from hw.top import Group
 from hw.verilog import to_verilog
 from hw.workspace import build_folder
+from verif.simulator import object_cache
 from verif.verilator import find_compiler, find_verilator
 
 INPUTS = ("job", "left", "right", "init", "scale")
 OUTPUTS = ("accumulators", "int8")
 _SOURCE = Path(__file__).with_name("player.cpp")
-_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-style",
-          "--output-split", "20000")
-_OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
+_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint",
+          "-Wno-style", "--output-split", "20000")
+_OPTIMISE = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 #: Cycles without any transfer after which a run is given up; longer than any job without an output.
 QUIET_CYCLES = 20_000
 
 
 @dataclass(frozen=True)
 class Field:
-    """A port of a stream's payload: `elements` values of `bits` each, in `words` words of a beat from `offset` on."""
+    """A port of a stream's payload: `elements` values of `bits` each, in a beat's words from `offset` on."""
 
     name: str
     elements: int
@@ -99,7 +101,7 @@ def pack(fields: list[Field], beats: Mapping[str, np.ndarray]) -> np.ndarray:
             raise ValueError(f"{field.name}: {values.min()}..{values.max()} does not fit {low}..{high - 1}")
         bits = (values[:, :, None] >> np.arange(field.bits)) & 1
         padded = np.zeros((count, field.words * 32), np.uint8)
-        padded[:, :field.elements * field.bits] = bits.reshape(count, -1)
+        padded[:, :field.elements * field.bits] = bits.reshape(count, field.elements * field.bits)
         packed = np.packbits(padded, axis=1, bitorder="little").view("<u4")
         result[:, field.offset:field.offset + field.words] = packed
     return result
@@ -126,8 +128,9 @@ class Player:
         self._executable, self.seconds = executable, seconds
         self.fields = {stream: stream_fields(ports, stream) for stream in (*INPUTS, *OUTPUTS)}
 
-    def play(self, beats: Mapping[str, Mapping[str, np.ndarray]], rows: Mapping[str, int], *, first_right: int = 0,
-             stall: float = 0.0, seed: int = 1, trace: int = 0, timeout_s: float = 300) -> Played:
+    def play(self, beats: Mapping[str, Mapping[str, np.ndarray]], rows: Mapping[str, int], *,
+             first_right: int = 0, stall: float = 0.0, seed: int = 1, trace: int = 0,
+             timeout_s: float = 300) -> Played:
         """Play one stimulus until both outputs have given the rows that are expected of them.
 
         beats : for every input stream its fields' arrays, as `pack` takes them (a stream may be missing)
@@ -140,24 +143,26 @@ class Player:
         with tempfile.TemporaryDirectory(prefix="vida-play-") as name:
             folder = Path(name)
             for stream in INPUTS:
-                packed = pack(self.fields[stream], beats[stream]) if stream in beats else np.zeros(0, np.uint32)
+                given = beats.get(stream)
+                packed = pack(self.fields[stream], given) if given else np.zeros(0, np.uint32)
                 packed.astype("<u4").tofile(folder / f"{stream}.bin")
             expected = [rows.get(stream, 0) for stream in OUTPUTS]
             arguments = [folder, first_right, *expected, round(256 * stall), seed, trace, QUIET_CYCLES]
             started = time.perf_counter()
-            run_tool([self._executable, *map(str, arguments)], cwd=folder, log=folder / "log", timeout_s=timeout_s,
-                     what=f"playing {self._executable.name}")
+            run_tool([self._executable, *map(str, arguments)], cwd=folder, log=folder / "log",
+                     timeout_s=timeout_s, what=f"playing {self._executable.name}")
             return self._collect(folder, time.perf_counter() - started)
 
     def _collect(self, folder: Path, seconds: float) -> Played:
         outputs = []
         for stream in OUTPUTS:
             width = sum(field.words for field in self.fields[stream])
-            outputs.append(unpack(self.fields[stream], np.fromfile(folder / f"{stream}.bin", "<u4").reshape(-1, width)))
+            rows = np.fromfile(folder / f"{stream}.bin", "<u4").reshape(-1, width)
+            outputs.append(unpack(self.fields[stream], rows))
         first, last, simulated, *values = np.fromfile(folder / "counters.bin", "<u4").tolist()
         counters = dict(zip(COUNTERS, values, strict=True))
         if counters["cycles"] != last - first + 1:
-            raise VidaError(f"the group counts {counters['cycles']} cycles, its ports show {last - first + 1}")
+            raise VidaError(f"the group counts {counters['cycles']} cycles, its ports {last - first + 1}")
         table = np.fromfile(folder / "trace.bin", "<u4").astype(np.int64).reshape(-1, len(COUNTERS))
         trace = {name: table[:, n] for n, name in enumerate(COUNTERS)}
         return Played(counters["cycles"], counters, *outputs, trace, simulated, seconds)
@@ -183,11 +188,12 @@ def build_player(config: MachineConfig, *, timeout_s: float = 600) -> Player:
         (work / "group.v").write_text(verilog)
         (work / "ports.h").write_text(header)
         what = f"building the player of {config.name}"
-        command = [tool.executable, "-cc", "--exe", "--prefix", "Vtop", "-o", "player", "--top-module", "group",
-                   "-Mdir", "obj", "-CFLAGS", f"-I{work}", *_FLAGS, _SOURCE, "group.v"]
+        command = [tool.executable, "-cc", "--exe", "--prefix", "Vtop", "-o", "player", "--top-module",
+                   "group", "-Mdir", "obj", "-CFLAGS", f"-I{work}", *_FLAGS, _SOURCE, "group.v"]
         run_tool(command, cwd=work, log=work / "verilate.log", timeout_s=timeout_s, what=what)
-        run_tool(["make", "-C", "obj", "-f", "Vtop.mk", "-j", "2", f"CXX={compiler}", f"LINK={compiler}", *_OPTIMISE],
-                 cwd=work, log=work / "make.log", timeout_s=timeout_s, what=what)
+        command = ["make", "-C", "obj", "-f", "Vtop.mk", "-j", "2", f"CXX={compiler}", f"LINK={compiler}",
+                   f"OBJCACHE={object_cache()}", *_OPTIMISE]
+        run_tool(command, cwd=work, log=work / "make.log", timeout_s=timeout_s, what=what)
         os.replace(work / "obj" / "player", kept)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -205,16 +211,17 @@ def _ports_header(ports: list[Port]) -> str:
         fields = stream_fields(ports, stream)
         copies = [_copy(stream, field, is_input) for field in fields]
         given, answered = ("valid", "ready") if is_input else ("ready", "valid")
-        kind, name = ("InputStream", "drive") if is_input else ("OutputStream", "collect")
-        lines.append(f"constexpr {kind} {stream}_stream = {{\"{stream}\", {sum(field.words for field in fields)},\n"
-                     f"    [](Vtop& t, {'const ' if is_input else ''}uint32_t* w) {{ {' '.join(copies)} }},  // {name}\n"
+        kind, words = ("InputStream", "const uint32_t*") if is_input else ("OutputStream", "uint32_t*")
+        lines.append(f'constexpr {kind} {stream}_stream = {{"{stream}", {sum(f.words for f in fields)},\n'
+                     f"    [](Vtop& t, {words} w) {{ {' '.join(copies)} }},\n"
                      f"    [](Vtop& t, bool on) {{ t.{stream}_{given} = on; }},\n"
                      f"    [](Vtop& t) {{ return t.{stream}_{answered} != 0; }}}};")
     reads = " ".join(f"w[{n}] = t.counters_{name};" for n, name in enumerate(COUNTERS))
+    sources, sinks = (", ".join(f"{name}_stream" for name in names) for names in (INPUTS, OUTPUTS))
     lines += [f"constexpr unsigned counter_words = {len(COUNTERS)};",
               f"inline void read_counters(Vtop& t, uint32_t* w) {{ {reads} }}",
-              f"constexpr InputStream inputs[] = {{{', '.join(f'{name}_stream' for name in INPUTS)}}};",
-              f"constexpr OutputStream outputs[] = {{{', '.join(f'{name}_stream' for name in OUTPUTS)}}};", ""]
+              f"constexpr InputStream inputs[] = {{{sources}}};",
+              f"constexpr OutputStream outputs[] = {{{sinks}}};", ""]
     return "\n".join(lines)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Matrix products cut into jobs of one group: stimulus for the player, and what the law says must come back.
 
-A product (M, K, N) becomes column blocks of 4 x CCPEs; a block's right operand stays in its slot while all panels of
-four rows pass. Padding rows and columns are zero and are not compared.
+A product (M, K, N) becomes column blocks of 4 x CCPEs; a block's right operand stays in its slot while all
+panels of four rows pass. Padding rows and columns are zero and are not compared.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Product:
 
     current, reference : (M, K) int8; right : (K, N) int8; init : (M, N), (N,) for a bias, None for zero.
     `transposed`: a tile's init arrives column by column. `skip` = False issues both planes of every column.
+    `result` : (M, N), what the law says where it is known already; else it is computed.
     """
 
     current: np.ndarray
@@ -36,6 +37,7 @@ class Product:
     emit: int = ACCUMULATORS
     threshold: int = 0
     skip: bool = True
+    result: np.ndarray | None = None
 
     @property
     def macs(self) -> int:
@@ -56,7 +58,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Stimulus:
-    """Beats for every input stream, and the rows that must come back: (rows, columns), `in_range` where compared."""
+    """Beats for every input stream; the rows (rows, columns) that must come back, compared where in range."""
 
     beats: dict[str, dict[str, np.ndarray]]
     accumulators: np.ndarray
@@ -86,7 +88,8 @@ def stimulus(products: Sequence[Product], config: MachineConfig, seed: int = 1) 
     Raises ValueError where K exceeds a slot of the right store, or a native group is given a reference.
     """
     random = np.random.default_rng(seed)
-    parts: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in ("job", "left", "right", "init", "scale")}
+    streams = ("job", "left", "right", "init", "scale")
+    parts: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in streams}
     rows: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"accumulators": [], "int8": []}
     slot = tag = 0
     for product in products:
@@ -134,9 +137,15 @@ class _Block:
         self.rows = np.clip(rows - TILE * np.arange(self.panels), 0, TILE)
         self.in_range = np.zeros((self.panels * TILE, config.columns), bool)
         self.in_range[:rows, :self.columns] = True
-        difference = product.current.astype(np.int64) - product.reference
-        exact = (difference.astype(np.float64) @ self.values).astype(np.int64)
-        self.result = wrap(self._init() + _pad(exact, self.panels * TILE, config.columns), config.acc_bits)
+        self.result = wrap(self._result(), config.acc_bits)
+
+    def _result(self) -> np.ndarray:
+        shape, known = (self.panels * TILE, self.config.columns), self.product.result
+        if known is not None:
+            return _pad(known[:, self.start:self.start + self.columns], *shape)
+        difference = self.product.current.astype(np.int64) - self.product.reference
+        # Exact in float64, and much faster there than in integers.
+        return self._init() + _pad((difference.astype(np.float64) @ self.values).astype(np.int64), *shape)
 
     def _init(self) -> np.ndarray:
         shape = (self.panels * TILE, self.config.columns)
@@ -150,8 +159,8 @@ class _Block:
 
     def jobs(self, slot: int, tag: int) -> dict[str, np.ndarray]:
         product, panels = self.product, self.panels
-        same = {"cols": self.columns, "k": self.length, "init": product.init_kind.value,
-                "transposed": product.transposed, "emit": product.emit, "slot": slot, "threshold": product.threshold}
+        same = {"cols": self.columns, "k": self.length, "init": product.init_kind.value, "slot": slot,
+                "transposed": product.transposed, "emit": product.emit, "threshold": product.threshold}
         jobs = {name: np.full(panels, int(value)) for name, value in same.items()}
         tags = (tag + np.arange(panels)) % (1 << self.config.tag_bits)
         return {**jobs, "rows": self.rows, "release": np.arange(panels) == panels - 1, "tag": tags}
@@ -163,15 +172,15 @@ class _Block:
         beats = -(-self.length // width)
 
         def cut(matrix: np.ndarray) -> np.ndarray:
-            padded = _pad(matrix, self.panels * TILE, beats * width)
-            return padded.reshape(self.panels, TILE, beats, width).transpose(0, 2, 3, 1).reshape(-1, width, TILE)
+            padded = _pad(matrix, self.panels * TILE, beats * width).reshape(self.panels, TILE, beats, width)
+            return padded.transpose(0, 2, 3, 1).reshape(-1, width, TILE)
 
         last = np.tile(np.arange(beats) == beats - 1, self.panels)
         if native:
             return {"value": cut(self.product.current), "last": last}
         count = np.tile(np.minimum(width, self.length - width * np.arange(beats)), self.panels)
-        return {"current": cut(self.product.current), "reference": cut(self.product.reference), "count": count,
-                "skip": np.full(len(last), int(self.product.skip)), "last": last}
+        return {"current": cut(self.product.current), "reference": cut(self.product.reference),
+                "count": count, "skip": np.full(len(last), int(self.product.skip)), "last": last}
 
     def right(self) -> dict[str, np.ndarray]:
         return {"value": self.values, "last": np.arange(self.length) == self.length - 1}

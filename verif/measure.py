@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cycles of the Verilog: dense utilisation, and the operators of the fixed list by every method.
+
+Cycles come from the group's own counters, from the first operand accepted to the last result accepted; left
+operands are offered once the first right slot is full, outputs are always taken. Every result is compared with the
+law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from hw.config import TILE, Allocation, Drain, Lane, MachineConfig, load_config
+from hw.errors import VidaError
+from model.exact.encode.encoder import beats, digits, panel
+from model.exact.route.allocation import Tile, best_split, schedule
+from verif.operators import Operands, Operator
+from verif.player import Played, Player, build_player
+from verif.stimulus import ACCUMULATORS, Product, Stimulus, stimulus
+
+#: (M, K, N) of the dense utilisation, and the tiles that each must reach.
+SIZES = ((64, 16, 64), (64, 64, 64), (256, 384, 96))
+TILES = 100
+DEPTHS = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One printed number; `kind` is measured, modelled or quoted."""
+
+    name: str
+    value: float
+    unit: str
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One operator's operands on one machine.
+
+    cycles, counters : from the Verilog
+    law_cycles : the law's schedule of the same tiles; bound : their best splits (both 0 on a native machine)
+    useful : non-zero digits x in-range columns; multipliers : of both lanes; macs : the operator's
+    compared, mismatches : results against the law; simulated, seconds : cycles and wall time of the simulator
+    """
+
+    operator: Operator
+    reference: str
+    machine: str
+    threshold: int
+    skip: bool
+    macs: int
+    cycles: int
+    law_cycles: int
+    bound: int
+    useful: int
+    multipliers: int
+    compared: int
+    mismatches: int
+    simulated: int
+    seconds: float
+    counters: dict[str, int]
+
+    @property
+    def digit_efficiency(self) -> float:
+        """Non-zero digits x columns / (cycles x (DPU + SPU multipliers))."""
+        return self.useful / (self.cycles * self.multipliers)
+
+
+class Players:
+    """Compiled groups, one for a configuration, built when first asked for."""
+
+    def __init__(self) -> None:
+        self._built: dict[str, Player] = {}
+
+    def of(self, config: MachineConfig) -> Player:
+        """The player of `config`."""
+        key = config.digest()
+        if key not in self._built:
+            self._built[key] = build_player(config)
+        return self._built[key]
+
+    def run(self, config: MachineConfig, work: Stimulus, trace: int = 0) -> Played:
+        """Play `work` without stalls."""
+        return self.of(config).play(work.beats, work.rows, first_right=work.first_right, trace=trace)
+
+
+def machines() -> dict[str, MachineConfig]:
+    """The machines that are compared: `paper` with either policy, and the baseline at every depth."""
+    paper, dense8 = load_config("paper"), load_config("dense8")
+    result = {"paper": paper.replace(allocation=Allocation.THRESHOLD),
+              "paper.balance": paper.replace(allocation=Allocation.BALANCE)}
+    for depth in DEPTHS:
+        result[f"dense8.depth{depth}"] = dense8.replace(depth=depth, scan=depth, slots=depth)
+    return result
+
+
+def utilisation(players: Players, config: MachineConfig) -> dict[tuple[int, int, int], float]:
+    """Dense utilisation of `config` for each of `SIZES`, issued back to back until at least `TILES` tiles.
+
+    In-range products (4x8, two planes; native 8x8; zeros count, padding does not) / (DPU multipliers x cycles).
+    Raises VidaError where a result differs from the law.
+    """
+    random = np.random.default_rng(1)
+    planes = 1 if config.lane is Lane.NATIVE else 2
+    result = {}
+    for rows, length, columns in SIZES:
+        products: list[Product] = []
+        while sum(product.tiles(config) for product in products) < TILES:
+            left = random.integers(-128, 128, (rows, length))
+            right = random.integers(-128, 128, (length, columns))
+            products.append(Product(left, np.zeros_like(left), right, emit=ACCUMULATORS, skip=False))
+        work = stimulus(products, config)
+        played = players.run(config, work)
+        _compare(work, played, f"{config.name}, dense {rows} x {length} x {columns}")
+        macs = sum(product.macs for product in products)
+        result[rows, length, columns] = planes * macs / (config.multipliers * played.cycles)
+    return result
+
+
+def utilisation_figures(players: Players) -> list[Figure]:
+    """`dense.utilisation.*`, `dense8.utilisation.*`: the minimum over K >= 64, and K = 16 for shadow drain."""
+    figures = []
+    for name, preset in (("dense", "paper"), ("dense8", "dense8")):
+        for drain in (Drain.SHADOW, Drain.INPLACE):
+            config = load_config(preset).replace(drain=drain)
+            values = utilisation(players, config)
+            source = f"Verilator, {preset} with {drain.value} drain, random operands"
+            least = min(value for size, value in values.items() if size[1] >= 64)
+            figures.append(Figure(f"{name}.utilisation.{drain.value}", least, "1", "measured",
+                                  f"{source}, minimum over K >= 64"))
+            if drain is Drain.SHADOW and name == "dense":
+                figures.append(Figure(f"{name}.utilisation.shadow_k16", values[SIZES[0]], "1", "measured",
+                                      f"{source}, K = 16"))
+    return figures
+
+
+def law_tiles(work: Iterable[Product], config: MachineConfig, every: int = 1) -> list[Tile]:
+    """The law's tiles of some products in the order of the jobs; with `every` only each n-th panel."""
+    result = []
+    for product in work:
+        current, reference = torch.from_numpy(product.current), torch.from_numpy(product.reference)
+        panels = range(0, -(-len(current) // TILE), every)
+        tiles = [Tile(beats(panel(current, n), panel(reference, n), config, product.skip), product.threshold,
+                      product.init_kind, product.transposed) for n in panels]
+        result += tiles * -(-product.right.shape[1] // config.columns)
+    return result
+
+
+def best_threshold(work: list[tuple[Operands, float]], config: MachineConfig) -> int:
+    """The static threshold with the fewest cycles over operators of one kind, each with its weight.
+
+    By the law's schedule on every fourth panel; under `balance` it limits what the sparse lane may take.
+    """
+
+    def cycles(threshold: int) -> float:
+        total = 0.0
+        for part, weight in work:
+            tiles = law_tiles(part.products(threshold), config, every=4)
+            total += weight * schedule(tiles, config).cycles / part.macs
+        return total
+
+    return min(range(TILE + 1), key=cycles)
+
+
+def play_operator(players: Players, config: MachineConfig, machine: str, part: Operands, threshold: int = 0,
+                  skip: bool = True) -> Run:
+    """Play all captured products of an operator back to back, and schedule them by the law."""
+    products = part.products(threshold, skip)
+    work = stimulus(products, config)
+    played = players.run(config, work)
+    compared, mismatches = work.mismatches(played.accumulators["value"], played.int8["value"])
+    tiles = law_tiles(products, config) if config.lane is Lane.DIGIT else []
+    law_cycles = schedule(tiles, config).cycles if tiles else 0
+    useful = sum(_nonzero_digits(product) * product.right.shape[1] for product in products)
+    return Run(part.operator, part.reference, machine, threshold, skip, part.macs, played.cycles, law_cycles,
+               sum(best_split(tile, config) for tile in tiles), useful,
+               config.multipliers + config.sparse_multipliers, compared, mismatches, played.simulated,
+               played.seconds, played.counters)
+
+
+def occupancy(players: Players, config: MachineConfig, part: Operands, threshold: int,
+              cycles: int = 400) -> dict[str, np.ndarray]:
+    """Issues in each of the first `cycles` cycles of an operator: `dense` (0..depth), `sparse` (0, 1); and
+    `tile`, the number of tiles closed so far."""
+    work = stimulus(part.products(threshold), config)
+    trace = players.run(config, work, trace=cycles).trace
+    return {"dense": np.diff(trace["dense_issues"]), "sparse": np.diff(trace["sparse_issues"]),
+            "tile": trace["tiles"][1:]}
+
+
+def _nonzero_digits(product: Product) -> int:
+    difference = torch.from_numpy(product.current.astype(np.int64) - product.reference)
+    return int((digits(difference) != 0).sum())
+
+
+def _compare(work: Stimulus, played: Played, what: str) -> None:
+    compared, wrong = work.mismatches(played.accumulators["value"], played.int8["value"])
+    if wrong:
+        raise VidaError(f"{what}: {wrong} of {compared} results differ from the law")
