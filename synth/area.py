@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Area and critical path of a block by Yosys and ABC.
+
+What the figures are: standard cells after mapping, buffering and sizing, without wires, clock tree, placement or
+test. The critical path runs from a register's output or a port to a register's input or a port, without clock-to-output
+and set-up times. Memories are not mapped: their bits are counted and taken by a stated model.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from amaranth.lib.wiring import Component
+
+from hw.errors import VidaError
+from hw.verilog import to_rtlil
+from hw.yosys import run_yosys
+from synth import liberty
+
+#: Clock that sizing aims at, ps, by library; a block that does better keeps its smaller cells.
+TARGET_PS = {"asap7": 1000, "sky130": 10_000, "sg13g2": 10_000}
+
+#: Two-input NANDs that a generic gate is counted as, after the transistor count of static CMOS (4 for a NAND).
+GATE_EQUIVALENTS = {
+    "NOT": 0.5, "BUF": 1.0, "NAND": 1.0, "NOR": 1.0, "AND": 1.5, "OR": 1.5, "ANDNOT": 1.5, "ORNOT": 1.5,
+    "XOR": 2.5, "XNOR": 2.5, "MUX": 2.5, "NMUX": 2.0, "AOI3": 1.5, "OAI3": 1.5, "AOI4": 2.0, "OAI4": 2.0, "DFF": 5.0}
+
+#: Both are tried for every block and the smaller result is kept, for the baseline as for any other: multipliers by
+#: Yosys's array of compressors, or by its radix-4 Booth encoding.
+RECIPES = {"array": "", "booth": "booth"}
+
+
+@dataclass(frozen=True)
+class Area:
+    """One block on one library (None: gate equivalents only)."""
+
+    block: str
+    library: str | None
+    gate_equivalents: float | None
+    um2: float | None
+    path_ps: float | None
+    registers: int
+    memory_bits: int
+    recipe: str
+
+    def as_dict(self) -> dict:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def synthesise(name: str, component: Component, library: str | None, pdk: str | Path | None = None,
+               without: tuple[str, ...] = ()) -> Area:
+    """Map `component` and give its area; `without` names modules below it that are left out as black boxes.
+
+    Raises VidaError where the library is not found or Yosys fails.
+    """
+    text, top, _ports = to_rtlil(component)
+    files = liberty.find(library, pdk) if library else []
+    found = [_run(name, text, top, library, files, recipe, without) for recipe in RECIPES]
+    return min(found, key=lambda area: area.um2 if library else area.gate_equivalents)
+
+
+def _run(name: str, text: str, top: str, library: str | None, files: list[Path], recipe: str,
+         without: tuple[str, ...]) -> Area:
+    with tempfile.TemporaryDirectory(prefix="vida-") as folder:
+        work = Path(folder)
+        (work / "design.il").write_text(text)
+        script = _front(top, recipe, without) + (_mapping(library, files, work) if library else _GENERIC)
+        log = run_yosys(script, work, what=f"synthesising {name}")
+        registers = len(re.findall(r"cell \\?\S*DFF", (work / "mapped.il").read_text()))
+    return Area(name, library, None if library else _gates(log), _square(log, top) if library else None,
+                _path(log) if library else None, registers, _memory_bits(text, without), recipe)
+
+
+def _front(top: str, recipe: str, without: tuple[str, ...]) -> str:
+    boxes = "\n".join(f"blackbox {module}" for module in without)
+    return f"""read_rtlil design.il
+hierarchy -top {top}
+{boxes}
+flatten
+proc
+opt
+memory -nomap
+opt_clean
+wreduce
+{RECIPES[recipe]}
+alumacc
+share
+opt
+fsm
+opt -fast
+techmap
+opt -fast
+"""
+
+
+_GENERIC = """dfflegalize -cell $_DFF_P_ x
+abc -g AND,NAND,OR,NOR,XOR,XNOR,MUX,AOI3,OAI3,AOI4,OAI4
+opt_clean
+stat
+write_rtlil mapped.il
+"""
+
+
+def _mapping(library: str, files: list[Path], work: Path) -> str:
+    """Flip-flops, then logic: map, buffer, size up to the target, size down what has slack."""
+    target = TARGET_PS[library]
+    (work / "abc.script").write_text(
+        "strash; ifraig; scorr; dc2; dch -f; map -B 0.9; topo; buffer -c; "
+        f"upsize -D {target}; dnsize -D {target}; stime -p\n")
+    cells = " ".join(f"-liberty {file}" for file in files)
+    avoid = " ".join(f"-dont_use {pattern}" for pattern in liberty.LIBRARIES[library].dont_use)
+    return f"""dfflibmap {cells} {avoid}
+opt -fast
+abc {cells} {avoid} -script abc.script
+opt_clean
+stat {cells}
+write_rtlil mapped.il
+"""
+
+
+def _square(log: str, top: str) -> float:
+    found = re.findall(r"Chip area for (?:top )?module '\\?\S+': ([\d.]+)", log)
+    if not found:
+        raise VidaError(f"synthesising {top}: Yosys printed no area")
+    return float(found[-1])
+
+
+def _path(log: str) -> float | None:
+    """Of the last netlist that ABC timed; None where nothing is combinational."""
+    found = re.findall(r"Delay = *([\d.]+) ps", log)
+    return float(found[-1]) if found else None
+
+
+def _gates(log: str) -> float:
+    total = 0.0
+    for count, cell in re.findall(r"^ +(\d+)(?: +[\d.eE+-]+)? +\$_([A-Z0-9]+)_", log.split("Printing statistics")[-1],
+                                  re.M):
+        total += int(count) * GATE_EQUIVALENTS[cell]
+    return total
+
+
+def _memory_bits(text: str, without: tuple[str, ...]) -> int:
+    """Bits of all memories of the design, each module counted as often as it is instantiated from its parents."""
+    del without
+    modules = re.split(r"^module ", text, flags=re.M)[1:]
+    own, below = {}, {}
+    for module in modules:
+        name = module.split()[0]
+        own[name] = sum(int(width) * int(size)
+                        for width, size in re.findall(r"^ +memory width (\d+) size (\d+)", module, re.M))
+        below[name] = re.findall(r"^ +cell (\\\S+) ", module, re.M)
+    top = modules[-1].split()[0]
+
+    def bits(name: str) -> int:
+        return own.get(name, 0) + sum(bits(child) for child in below.get(name, []) if child != name)
+
+    return bits(top)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place that finds standard-cell libraries: Liberty files in a folder that the user names."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw.errors import VidaError
+from hw.workspace import build_folder
+
+
+@dataclass(frozen=True)
+class Library:
+    """A process: the beginning of its files' names, and what must be known to map onto it.
+
+    `dont_use`: cell patterns that mapping leaves alone (odd strengths, scan flip-flops, clock gates).
+    `sram_um2_per_bit`: model of a memory macro, calibrated on published macros; None where there is no figure.
+    """
+
+    name: str
+    prefix: str
+    dont_use: tuple[str, ...] = ()
+    sram_um2_per_bit: float | None = None
+
+
+LIBRARIES = {library.name: library for library in (
+    Library("asap7", "asap7", ("*x1p*", "*xp*", "SDF*", "ICG*"), 0.042),
+    Library("sky130", "sky130", ("*__sdf*", "*__edf*", "*__dlclk*", "*__lpflow*", "*__probe*"), 22.0),
+    Library("sg13g2", "sg13g2", ("*_sdf*", "*_lgcp*", "*_slgcp*"), None),
+)}
+
+
+def find(name: str, folder: str | Path | None = None) -> list[Path]:
+    """Plain Liberty files of the library `name`, those packed by gzip unpacked into the build folder.
+
+    `folder` defaults to $VIDA_PDK. Raises VidaError for an unknown library, a missing folder, or no file in it.
+    """
+    if name not in LIBRARIES:
+        raise VidaError(f"unknown library {name!r}: known are {', '.join(LIBRARIES)}")
+    folder = Path(folder or os.environ.get("VIDA_PDK") or "")
+    if not str(folder) or not folder.is_dir() or folder == Path(""):
+        raise VidaError(f"no Liberty folder: give --pdk DIR or set VIDA_PDK (got {str(folder) or 'nothing'!r})")
+    prefix = LIBRARIES[name].prefix
+    files = sorted(file for file in folder.iterdir()
+                   if file.name.startswith(prefix) and file.name.endswith((".lib", ".lib.gz")))
+    if not files:
+        raise VidaError(f"no Liberty file {prefix}*.lib or {prefix}*.lib.gz in {folder}")
+    return [_plain(file) for file in files]
+
+
+def available(folder: str | Path | None = None) -> list[str]:
+    """Names of the libraries whose files `folder` (default $VIDA_PDK) holds; empty without a folder."""
+    names = []
+    for name in LIBRARIES:
+        try:
+            find(name, folder)
+        except VidaError:
+            continue
+        names.append(name)
+    return names
+
+
+def _plain(file: Path) -> Path:
+    """`file` itself, or an unpacked copy that is kept as long as the packed one does not change."""
+    if file.suffix != ".gz":
+        return file.absolute()
+    facts = file.stat()
+    plain = build_folder("tools", "liberty") / f"{facts.st_size}-{int(facts.st_mtime)}-{file.stem}"
+    if not plain.exists():
+        part = plain.with_suffix(".part")
+        try:
+            part.write_bytes(gzip.decompress(file.read_bytes()))
+        except (OSError, EOFError) as error:
+            raise VidaError(f"Liberty file {file}: cannot be unpacked: {error}") from error
+        part.replace(plain)
+    return plain
