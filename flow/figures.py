@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which pictures the report holds: data from the steps' results, drawn by `flow.pictures`."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+
+from flow import pictures
+from flow.collected import Collected
+from flow.tables import FIGURES, PAPER_SHARES, Tables
+
+_ROWS = {"data": "training data", "float": "float samples", "int8": "int8 samples", "vida": "ViDA samples, int8"}
+#: Network -> screen pixels for a pixel of its video.
+_SCALES = {"small": 2, "tiny": 4}
+
+
+def draw(collected: Collected, folder: Path) -> dict[str, Markup]:
+    """Name -> HTML of every picture; `folder` holds the arrays that the steps kept."""
+    simulated, sampled = collected.data["simulate"], collected.data["quality"]
+    shown = {name: _svg(text) for name, text in {
+        "digits": pictures.digits(simulated["digits"]),
+        "occupancy": pictures.occupancy(simulated["occupancy"]),
+        "shares": pictures.shares(_shares(collected)),
+        "speedups": pictures.speedups({f"{line.method}, {line.policy}": {
+            label: line.figures[end] or 0.0 for end, label in FIGURES.items()} for line in Tables(collected).speedups}),
+        "rivals": _rivals(collected, sampled),
+    }.items()}
+    with np.load(folder / "sheets.npz") as sheets:
+        for network, scale in _SCALES.items():
+            png = pictures.frames([(title, sheets[f"{network}_{row}"]) for row, title in _ROWS.items()], scale)
+            text = base64.b64encode(png).decode()
+            shown[f"frames_{network}"] = Markup(
+                f'<img alt="frames of network {network}" src="data:image/png;base64,{text}">')
+    return shown
+
+
+def _svg(text: str) -> Markup:
+    return Markup(text)
+
+
+def _shares(collected: Collected) -> dict[str, dict[str, float]]:
+    columns = {f"vida, {library}": parts for library, parts in collected.data["synthesise"]["shares"].items()}
+    return columns | {"paper (quoted)": {part: quoted.value for part, quoted in PAPER_SHARES.items()}}
+
+
+def _rivals(collected: Collected, sampled: dict) -> str:
+    points = []
+    for line in Tables(collected).speedups:
+        gain = line.figures["vs_dense8_equal_area"]
+        if gain and line.psnr is not None:
+            points.append((f"{line.method}, {line.policy}", 1 / gain, line.psnr))
+    shorter = {int(count): value for count, value in sampled["shorter"].items()}
+    return pictures.rivals(shorter, sampled["steps"], points)

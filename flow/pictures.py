@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report's pictures: SVG text for plots, PNG bytes for frames. Each takes plain data and draws nothing else."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+matplotlib.use("Agg")
+
+#: Okabe and Ito's palette: told apart by colour-blind readers too.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GRAY = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#9A9A9A")
+_STYLE = {
+    "font.size": 9, "font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False,
+    "axes.edgecolor": "#888888", "axes.labelcolor": "#333333", "axes.titlesize": 10, "axes.titleweight": "bold",
+    "axes.titlelocation": "left", "xtick.color": "#555555", "ytick.color": "#555555", "axes.axisbelow": True,
+    "legend.frameon": False, "legend.fontsize": 8, "svg.fonttype": "path", "svg.hashsalt": "vida",
+}
+
+
+def _figure(width: float, height: float) -> Figure:
+    matplotlib.rcParams.update(_STYLE)
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: Figure) -> str:
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    text = stream.getvalue()
+    return text[text.index("<svg"):]
+
+
+def frames(sheets: Sequence[tuple[str, np.ndarray]], scale: int) -> bytes:
+    """PNG of contact sheets (uint8, (H, W) each) two a row, each below its title; a pixel becomes scale x scale."""
+    height, width = sheets[0][1].shape
+    rows = -(-len(sheets) // 2)
+    inches = scale / 100
+    figure = _figure(2 * width * inches + 0.4, rows * (height * inches + 0.35))
+    axes = figure.subplots(rows, 2, squeeze=False)
+    for place in axes.flat:
+        place.axis("off")
+    for place, (title, sheet) in zip(axes.flat, sheets, strict=False):
+        place.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        place.set_title(title)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=100)
+    return stream.getvalue()
+
+
+def digits(table: Sequence[Mapping[str, Any]]) -> str:
+    """Stacked bars of the digits that an element of each operator needs, a panel for each reference."""
+    references = list(dict.fromkeys(line["reference"] for line in table))
+    operators = list(dict.fromkeys(line["operator"] for line in table))
+    figure = _figure(9.5, 0.5 + 0.27 * len(operators))
+    axes = figure.subplots(1, len(references), sharey=True, squeeze=False)[0]
+    for place, reference in zip(axes, references, strict=True):
+        lines = {line["operator"]: line for line in table if line["reference"] == reference}
+        left = np.zeros(len(operators))
+        for name, colour in (("zero", "#E3E3E3"), ("one", SKY), ("two", BLUE)):
+            values = np.array([lines[operator][name] if operator in lines else 0 for operator in operators])
+            place.barh(range(len(operators)), values, left=left, color=colour, height=0.75, label=f"{name} digits")
+            left += values
+        for row, operator in enumerate(operators):
+            if operator in lines:
+                place.text(0.02, row, f"{lines[operator]['zero']:.0%} zero", va="center", fontsize=7.5, color="#333333")
+            else:
+                place.text(0.02, row, "no such reference", va="center", fontsize=7.5, color="#999999")
+        place.set(title=f"reference: {reference}", xlim=(0, 1), yticks=range(len(operators)), yticklabels=operators)
+        place.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
+        place.tick_params(axis="y", length=0)
+    axes[0].invert_yaxis()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return _svg(figure)
+
+
+def occupancy(traces: Mapping[str, Mapping[str, Sequence[int]]], cycles: int = 240) -> str:
+    """What the dense and the sparse lane issue in each cycle; a line marks the end of each tile."""
+    figure = _figure(9.5, 0.4 + 0.62 * len(traces))
+    axes = figure.subplots(len(traces), 1, sharex=True, squeeze=False)[:, 0]
+    for place, (name, trace) in zip(axes, traces.items(), strict=True):
+        dense, sparse = (np.asarray(trace[lane][:cycles]) for lane in ("dense", "sparse"))
+        tiles = np.flatnonzero(np.diff(trace["tile"][:cycles])) + 0.5
+        place.imshow(np.stack([np.where(dense > 0, 1, 0), np.where(sparse > 0, 2, 0)]), aspect="auto",
+                     cmap=matplotlib.colors.ListedColormap(["#F2F2F2", BLUE, ORANGE]), vmin=0, vmax=2,
+                     interpolation="nearest")
+        place.vlines(tiles, -0.5, 1.5, color="#333333", linewidth=0.6)
+        place.set(yticks=(0, 1), yticklabels=("dense", "sparse"))
+        place.set_title(f"{name}: dense lane busy {(dense > 0).mean():.0%}, sparse lane {(sparse > 0).mean():.0%} of "
+                        f"these cycles", fontsize=8, fontweight="normal", pad=2)
+        place.tick_params(axis="y", length=0, labelsize=7)
+        place.spines[:].set_visible(False)
+    axes[-1].set_xlabel("cycle")
+    return _svg(figure)
+
+
+def shares(columns: Mapping[str, Mapping[str, float]]) -> str:
+    """Shares of a CCPE's area, a stacked bar for each source of figures."""
+    figure = _figure(9.5, 0.75 + 0.5 * len(columns))
+    place = figure.subplots()
+    colours = {"DPUs": BLUE, "SPUs": ORANGE, "allocation": GREEN, "merge": PURPLE, "other": "#CFCFCF"}
+    for row, parts in enumerate(columns.values()):
+        left = 0.0
+        for part, colour in colours.items():
+            value = parts.get(part, 0.0)
+            place.barh(row, value, left=left, color=colour, height=0.62, label=part if row == 0 else None)
+            if value > 0.02:
+                place.text(left + value / 2, row, f"{value:.1%}", ha="center", va="center", fontsize=8,
+                           color="white" if part in ("DPUs", "allocation") else "#222222")
+            left += value
+    place.set(xlim=(0, 1), yticks=range(len(columns)), yticklabels=list(columns))
+    place.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1))
+    place.invert_yaxis()
+    place.tick_params(axis="y", length=0)
+    figure.legend(loc="outside lower center", ncols=len(colours))
+    return _svg(figure)
+
+
+def speedups(groups: Mapping[str, Mapping[str, float]]) -> str:
+    """Grouped bars with their values; 1 is the rival's speed. `groups`: method -> name of the figure -> value."""
+    figure = _figure(9.5, 3.0)
+    place = figure.subplots()
+    names = list(dict.fromkeys(name for values in groups.values() for name in values))
+    width = 0.8 / len(names)
+    for n, (name, colour) in enumerate(zip(names, (BLUE, GREEN, "#BDBDBD"), strict=False)):
+        at = np.arange(len(groups)) + (n - (len(names) - 1) / 2) * width
+        values = [groups[group].get(name, 0.0) for group in groups]
+        place.bar(at, values, width * 0.92, color=colour, label=name)
+        for x, value in zip(at, values, strict=True):
+            place.text(x, value + 0.02, f"{value:.2f}", ha="center", va="bottom", fontsize=8)
+    place.axhline(1, color=RED, linewidth=1, linestyle="--")
+    place.set(xticks=range(len(groups)), xticklabels=list(groups), ylabel="speed-up")
+    place.tick_params(axis="x", length=0)
+    place.margins(y=0.12)
+    place.legend(loc="upper left", ncols=3)
+    return _svg(figure)
+
+
+def rivals(shorter: Mapping[int, float], steps: int, points: Sequence[tuple[str, float, float]]) -> str:
+    """Quality against cost: the dense network with fewer steps, and methods as points (label, cost, PSNR in dB).
+
+    Cost is array time of a sampling run, 1 for the dense network's full run on the baseline.
+    """
+    figure = _figure(9.5, 3.0)
+    place = figure.subplots()
+    counts = sorted(shorter)
+    place.plot([count / steps for count in counts], [shorter[count] for count in counts], "o-", color=GRAY, markersize=4,
+               label="dense network, fewer steps, against its full run")
+    for count in counts:
+        place.annotate(f"{count}", (count / steps, shorter[count]), textcoords="offset points", xytext=(0, 6),
+                       ha="center", fontsize=7.5, color="#666666")
+    for (label, cost, value), colour in zip(points, (BLUE, ORANGE, GREEN, PURPLE), strict=False):
+        place.plot(cost, value, "D", color=colour, markersize=7, label=label)
+    place.axvline(1, color=RED, linewidth=1, linestyle="--")
+    place.set(xlabel=f"array time of a sampling run at equal area (1 = dense8, {steps} steps)", ylabel="PSNR, dB")
+    place.margins(y=0.15)
+    place.grid(axis="y", color="#EEEEEE")
+    place.legend(loc="upper left")
+    return _svg(figure)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of the main job: each a module with `run(pdk, progress) -> StepResult`, each in a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+_SUFFIXES = (".py", ".cpp", ".toml", ".safetensors")
+
+
+@dataclass(frozen=True)
+class Step:
+    """`module` runs it; `after` names the steps that come first; `folders` is what it is computed from."""
+
+    module: str
+    title: str
+    folders: tuple[str, ...]
+    timeout_s: float
+    after: tuple[str, ...] = ()
+    needs_pdk: bool = False
+
+
+#: In the order in which they are started: the longest first.
+STEPS = {
+    "simulate": Step("flow.steps.simulate", "cycles of the Verilog, against the law", ("hw", "model", "verif"), 1200),
+    "synthesise": Step("flow.steps.synthesise", "area and critical path", ("hw", "synth"), 1200, needs_pdk=True),
+    "quality": Step("flow.steps.quality", "whole sampling runs", ("hw", "model"), 600),
+    "generate": Step("flow.steps.generate", "Verilog of paper, twice", ("hw",), 300),
+    "compare": Step("flow.steps.compare", "speed-ups", ("hw", "model", "verif", "synth"), 300,
+                    after=("simulate", "synthesise"), needs_pdk=True),
+}
+
+
+def inputs_digest(name: str, pdk: Path | None) -> str:
+    """Digest of everything that the step `name` is computed from; another one makes a kept result stale."""
+    step, state = STEPS[name], hashlib.sha256()
+    if step.needs_pdk and pdk is not None and pdk.is_dir():
+        for file in sorted(pdk.iterdir()):
+            state.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
+    for folder in ("flow/steps", *step.folders):
+        for file in sorted((ROOT / folder).rglob("*")):
+            if file.suffix in _SUFFIXES and file.is_file():
+                state.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
+    return state.hexdigest()

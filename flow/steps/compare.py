@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Speed-ups at equal area, and what must stand beside them: traffic, and the dense network with fewer steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from flow.results import Result, StepResult, read_step, results_folder, value_of
+from flow.steps.quality import shorter
+from flow.steps.traffic import add_traffic
+from hw.config import load_config
+from model.methods import REFRESH
+from model.networks import preset
+from model.sample import STEPS
+from verif.operators import load_list
+from verif.speedup import Silicon, equal_area
+
+#: Policy -> end of the names of its results.
+POLICIES = {"threshold": "", "balance": ".balance"}
+
+
+def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
+    """Join the cycles of `simulate` with the areas and clocks of `synthesise`."""
+    folder = results_folder()
+    simulated, synthesised = (read_step(folder / f"{name}.json") for name in ("simulate", "synthesise"))
+    step = StepResult()
+    rates = {(line["machine"], line["method"]): line["cycles_per_mac"] for line in simulated.data["rates"]}
+    silicon = {name: Silicon(**fields) for name, fields in synthesised.data["silicon"].items()}
+    kind, basis = synthesised.data["kind"], synthesised.data["basis"]
+    progress("speed-ups at equal area")
+    for suffix in POLICIES.values():
+        for figure in equal_area(rates, silicon, suffix):
+            step.results.append(Result(figure.name, figure.value, figure.unit, kind, f"{figure.source}; {basis}"))
+    chosen = load_list()
+    progress("traffic")
+    add_traffic(step, chosen, preset(chosen.network), load_config("paper").acc_bits, REFRESH)
+    for policy, suffix in POLICIES.items():
+        progress(f"fewer steps at the cost of vida, {policy}")
+        _add_rival(step, suffix)
+    return step
+
+
+def _add_rival(step: StepResult, suffix: str) -> None:
+    """`rival.vida.*`: how many steps `dense8` makes in the time of vida's full run, and the quality it keeps.
+
+    Nothing where vida is no faster: then the rival makes its full run, and loses nothing.
+    """
+    gain = value_of(step.results, f"speedup.vida.vs_dense8_equal_area{suffix}")
+    steps = int(STEPS / gain)
+    step.add(f"rival.vida.steps{suffix}", min(steps, STEPS), "steps", "modelled",
+             f"{STEPS} steps / speed-up at equal area, rounded down")
+    if steps < STEPS:
+        step.add(f"rival.vida.psnr_db{suffix}", shorter(steps), "dB", "measured",
+                 f"float network small, {steps} against {STEPS} steps, same noise")
