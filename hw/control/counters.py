@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
@@ -47,10 +47,10 @@ class Counters(Component):
         Why none was.
     values : Out(CounterValues)
 
-    Latency: 1 cycle. Throughput: every event of every cycle. Numerics: modulo 2^32.
+    Latency: 2 cycles (events are summed first, then counted). Throughput: every event of every cycle. Numerics: modulo 2^32.
     """
 
-    latency = 1
+    latency = 2
 
     def __init__(self, config: MachineConfig) -> None:
         super().__init__({
@@ -68,7 +68,9 @@ class Counters(Component):
             "sparse_issues": sparse, "digits": sum(taken & bit for bit in self.nonzero) + sparse,
             "tiles": taken & self.last, "wait_left": self.wait_left, "wait_job": self.wait_job,
             "wait_init": self.wait_init, "wait_result": self.wait_result}
-        for name, increment in increments.items():
+        for name, amount in increments.items():
+            increment = Signal(Value.cast(amount).shape(), name=f"{name}_increment")
+            m.d.sync += increment.eq(amount)
             with m.If(self.clear):
                 m.d.sync += self.values[name].eq(0)
             with m.Else():

@@ -33,12 +33,12 @@ class Requantise(Component):
     o : Out(stream of int8 rows)
         `hw.numerics.requantise` of each value.
 
-    Latency: 4 cycles to `o`, 0 to `accumulators`. Throughput: a row (4 x CCPEs values) a cycle.
+    Latency: 5 cycles to `o`, 0 to `accumulators`. Throughput: a row (4 x CCPEs values) a cycle.
     Numerics: acc (acc_bits) x multiplier (12 bits, unsigned) is exact; `round_shift` by the tile's shift; saturated
     to int8.
     """
 
-    latency = 4
+    latency = 5
 
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
@@ -50,44 +50,48 @@ class Requantise(Component):
     def elaborate(self, platform):
         m = Module()
         row = self.i.p
-        wants_acc, wants_int8, move, enter = Signal(), Signal(), Signal(), Signal()
+        wants_acc, wants_int8, move, enter, feed = Signal(), Signal(), Signal(), Signal(), Signal()
         scale, held = Signal(scale_layout(self._config)), Signal()
         sent = Signal(2)                    # a row that goes both ways may be taken at different times
-        full = Signal(self.latency)         # the stages move together
+        waits = Signal()                    # a row stands in the first stage, for its scale
+        full = Signal(self.latency - 1)     # the stages behind it move together
+        first = Signal.like(row)
         m.d.comb += [
             wants_acc.eq(row.emit[0] & ~sent[0]), wants_int8.eq(row.emit[1] & ~sent[1]),
             self.accumulators.payload.eq(row), self.accumulators.valid.eq(self.i.valid & wants_acc),
-            move.eq(~full[-1] | self.o.ready), self.o.valid.eq(full[-1]),
-            enter.eq(self.i.valid & wants_int8 & held), self.scale.ready.eq(~held),
-            self.i.ready.eq((~wants_acc | self.accumulators.ready) & (~wants_int8 | (move & held)))]
+            move.eq(~full[-1] | self.o.ready), self.o.valid.eq(full[-1]), feed.eq(waits & held & move),
+            enter.eq(self.i.valid & wants_int8 & (~waits | feed)), self.scale.ready.eq(~held),
+            self.i.ready.eq((~wants_acc | self.accumulators.ready) & (~wants_int8 | ~waits | feed))]
         with m.If(self.scale.ready):
             m.d.sync += [scale.eq(self.scale.payload), held.eq(self.scale.valid)]
-        with m.Elif(enter & move & row.last):
+        with m.Elif(feed & first.last):
             m.d.sync += held.eq(0)
         with m.If(self.i.valid):
-            m.d.sync += sent.eq(Mux(self.i.ready, 0, sent | Cat(wants_acc & self.accumulators.ready, enter & move)))
+            m.d.sync += sent.eq(Mux(self.i.ready, 0, sent | Cat(wants_acc & self.accumulators.ready, enter)))
+        with m.If(~waits | feed):
+            m.d.sync += [waits.eq(enter), first.eq(row)]
         with m.If(move):
-            m.d.sync += full.eq(Cat(enter, full))
-            self._head(m)
+            m.d.sync += full.eq(Cat(feed, full))
+            self._head(m, first)
             shift = [scale.shift, Signal.like(scale.shift), Signal.like(scale.shift)]
             m.d.sync += [later.eq(earlier) for earlier, later in zip(shift, shift[1:])]
             for c in range(self._config.columns):
-                self._lane(m, c, scale.multiplier[c], shift[-1])
+                self._lane(m, c, first.value[c], scale.multiplier[c], shift[-1])
         return m
 
-    def _head(self, m: Module) -> None:
+    def _head(self, m: Module, first) -> None:
         """The row's header keeps step with its values."""
         for field in ("row", "last", "rows", "cols", "tag"):
-            value = self.i.p[field]
-            for stage in range(1, self.latency):
+            value = first[field]
+            for stage in range(2, self.latency):
                 delayed = Signal.like(value, name=f"{field}_{stage}")
                 m.d.sync += delayed.eq(value)
                 value = delayed
             m.d.sync += self.o.p[field].eq(value)
 
-    def _lane(self, m: Module, c: int, multiplier, shift: Signal) -> None:
+    def _lane(self, m: Module, c: int, value, multiplier, shift: Signal) -> None:
         """Two half products; their sum; shift, with one bit kept below the last place; rounding and saturation."""
-        value, bits, half = self.i.p.value[c], self._config.acc_bits, MULTIPLIER_BITS // 2
+        bits, half = self._config.acc_bits, MULTIPLIER_BITS // 2
         low, high = (Signal(signed(bits + half), name=f"{name}_{c}") for name in ("low", "high"))
         product = Signal(signed(bits + MULTIPLIER_BITS), name=f"product_{c}")
         # round_shift(x, s) = ((2x >> s) + 1) >> 1; 2x >> s is first limited to what still saturates right.
