@@ -19,6 +19,7 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component
 
+from hw.config import MachineConfig
 from hw.ports import Port, component_ports
 from hw.yosys import run_yosys
 
@@ -66,6 +67,7 @@ class _Library:
 
     def __init__(self) -> None:
         self.modules: dict[str, str] = {}
+        self._known: dict[tuple, str] = {}
         self._names: dict[str, str] = {}
         self._clocked: dict[str, bool] = {}
 
@@ -86,6 +88,16 @@ class _Library:
             self.modules[text] = text.replace(f"\\{_SELF}", f"\\{unique}")
         return self._names[text], ports
 
+    def _module(self, fragment: Fragment, component: Component) -> tuple[str, list[Port]]:
+        """As `convert`, but at once where a component made in the same way has been converted before."""
+        made = _identity(component)
+        if made is not None and made in self._known:
+            return self._known[made], component_ports(component)
+        name, ports = self.convert(fragment, component, snake(type(component).__name__))
+        if made is not None:
+            self._known[made] = name
+        return name, ports
+
     def _instantiate(self, fragment: Fragment) -> None:
         """Put an Instance in place of every component below `fragment`."""
         for index, (part, label, source) in enumerate(fragment.subfragments):
@@ -93,7 +105,7 @@ class _Library:
             if component is None:
                 self._instantiate(part)
                 continue
-            module, ports = self.convert(part, component, snake(type(component).__name__))
+            module, ports = self._module(part, component)
             connections = {f"{'i' if port.is_input else 'o'}_{port.name}": port.value for port in ports}
             if self._clocked[module]:
                 connections |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
@@ -108,6 +120,25 @@ def _component(fragment: Fragment) -> Component | None:
     if len(origins) < 1 or not isinstance(origins[0], Component) or isinstance(origins[0], Memory):
         return None
     return origins[0]
+
+
+def _identity(component: Component) -> tuple | None:
+    """Class, members and attributes of a component: all that its circuit can depend on.
+
+    None where an attribute is neither a plain value nor a component: then only the converted text can tell.
+    """
+    parts: list = [type(component), repr(component.signature)]
+    for key, value in sorted(vars(component).items()):
+        if key in component.signature.members or key.startswith(("_MustUse", "_Component")):
+            continue
+        if isinstance(value, Component):
+            value = _identity(value)
+            if value is None:
+                return None
+        elif not isinstance(value, (int, str, type, MachineConfig)) and value is not None:
+            return None
+        parts.append((key, value))
+    return tuple(parts)
 
 
 def _members(ports: list[Port]) -> list[tuple[Signal, str]]:

@@ -57,12 +57,13 @@ class NativeIssue(IssueUnit):
     def elaborate(self, platform):
         m = Module()
         depth = self._config.depth
-        started, k = Signal(), Signal(k_shape(self._config))
-        m.d.comb += [self.left.ready.eq(self.go & self.advance), self.op.valid.eq(self.go & self.left.valid),
+        started, k, valid = Signal(), Signal(k_shape(self._config)), Signal()
+        m.d.comb += [self.left.ready.eq(self.go & self.advance), valid.eq(self.go & self.left.valid),
+                     self.op.valid.eq(valid),
                      self.op.first.eq(~started), self.op.last.eq(self.left.p.last), self.op.slot.eq(self.slot)]
         for j in range(depth):
-            m.d.comb += [self.op.dense[j].valid.eq(self.op.valid), self.op.dense[j].k.eq(k + j)]
-            m.d.comb += [self.op.dense[j].left[r].eq(Mux(self.op.valid, self.left.p.value[j][r], 0))
+            m.d.comb += [self.op.dense[j].valid.eq(valid), self.op.dense[j].k.eq(k + j)]
+            m.d.comb += [self.op.dense[j].left[r].eq(Mux(valid, self.left.p.value[j][r], 0))
                          for r in range(TILE)]
         with m.If(self.left.valid & self.left.ready):
             m.d.sync += [started.eq(~self.left.p.last), k.eq(Mux(self.left.p.last, 0, k + depth))]

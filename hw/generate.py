@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A configuration becomes Verilog and a manifest. The same configuration gives the same bytes on any machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw.config import MachineConfig
+from hw.ports import Port
+from hw.top import Top
+from hw.verilog import to_verilog
+from hw.version import VERSION
+from hw.workspace import written_whole
+
+#: Version of the manifest's fields; a reader refuses another one.
+MANIFEST_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What was written: the two files, and how many modules the Verilog has."""
+
+    verilog: Path
+    manifest: Path
+    modules: int
+
+
+def generate(config: MachineConfig, folder: Path) -> Generated:
+    """Write `<name>.v` and `manifest.json` of `config` into `folder`; both whole, or neither.
+
+    Raises VidaError where the folder cannot be written or Yosys is missing.
+    """
+    folder = Path(folder)
+    # First, so that an unwritable folder is told at once, not after the work.
+    with written_whole(folder) as staging:
+        text, ports = verilog_text(config)
+        name = f"{config.name}.v"
+        (staging / name).write_text(text)
+        (staging / "manifest.json").write_text(manifest(config, name, text, ports))
+    return Generated(folder / name, folder / "manifest.json", text.count("\nendmodule"))
+
+
+def verilog_text(config: MachineConfig) -> tuple[str, list[Port]]:
+    """Verilog of the whole top, `vida_<name>`, with its header; and the top's ports."""
+    text, ports = to_verilog(Top(config), f"vida_{config.name}")
+    return _HEADER.format(version=VERSION, name=config.name, digest=config.digest()) + text, ports
+
+
+_HEADER = """\
+// SPDX-License-Identifier: CC0-1.0
+// Written by vida {version}, which claims no rights in its output: this file is yours.
+// Configuration {name}, digest {digest}
+// One clock `clk`, synchronous active-high reset `rst`. manifest.json beside this file describes the ports.
+
+"""
+
+
+def manifest(config: MachineConfig, file: str, text: str, ports: list[Port]) -> str:
+    """JSON for tools and software: configuration, ports with the layout of their elements, hash of the Verilog."""
+    return json.dumps({
+        "format": MANIFEST_FORMAT, "vida": VERSION, "top": f"vida_{config.name}", "verilog": file,
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "configuration": config.model_dump(mode="json"), "configuration_sha256": config.digest(),
+        "clock": "clk", "reset": {"name": "rst", "active": "high", "synchronous": True},
+        "ports": [port.describe() for port in ports]}, indent=1) + "\n"
