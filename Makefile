@@ -21,7 +21,7 @@ export VIDA_BUILD ?= $(abspath $(BUILD))
 .PHONY: all help setup test regress lint verilog sim synth report clean distclean
 
 all: setup ## the whole path: simulations, synthesis, quality, and build/report (default)
-	$(VIDA) demo
+	$(VIDA) run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,8 +29,8 @@ GATE_EQUIVALENTS = {
     "NOT": 0.5, "BUF": 1.0, "NAND": 1.0, "NOR": 1.0, "AND": 1.5, "OR": 1.5, "ANDNOT": 1.5, "ORNOT": 1.5,
     "XOR": 2.5, "XNOR": 2.5, "MUX": 2.5, "NMUX": 2.0, "AOI3": 1.5, "OAI3": 1.5, "AOI4": 2.0, "OAI4": 2.0, "DFF": 5.0}
 
-#: Both are tried for every block and the smaller result is kept, for the baseline as for any other: multipliers by
-#: Yosys's array of compressors, or by its radix-4 Booth encoding.
+#: Multipliers by Yosys's array of compressors, or by its radix-4 Booth encoding. The one that gives the smaller block
+#: is kept, for the baseline as for any other.
 RECIPES = {"array": "", "booth": "booth"}
 
 
@@ -52,14 +53,15 @@ class Area:
 
 
 def synthesise(name: str, component: Component, library: str | None, pdk: str | Path | None = None,
-               without: tuple[str, ...] = ()) -> Area:
-    """Map `component` and give its area; `without` names modules below it that are left out as black boxes.
+               without: tuple[str, ...] = (), recipes: Iterable[str] = RECIPES) -> Area:
+    """Map `component` by each of `recipes` and give the smallest result.
 
+    `without` names modules below it that are left out as black boxes; `library` None gives gate equivalents.
     Raises VidaError where the library is not found or Yosys fails.
     """
     text, top, _ports = to_rtlil(component)
     files = liberty.find(library, pdk) if library else []
-    found = [_run(name, text, top, library, files, recipe, without) for recipe in RECIPES]
+    found = [_run(name, text, top, library, files, recipe, without) for recipe in recipes]
     return min(found, key=lambda area: area.um2 if library else area.gate_equivalents)
 
 
@@ -72,7 +74,7 @@ def _run(name: str, text: str, top: str, library: str | None, files: list[Path],
         log = run_yosys(script, work, what=f"synthesising {name}")
         registers = len(re.findall(r"cell \\?\S*DFF", (work / "mapped.il").read_text()))
     return Area(name, library, None if library else _gates(log), _square(log, top) if library else None,
-                _path(log) if library else None, registers, _memory_bits(text, without), recipe)
+                _path(log) if library else None, registers, _memory_bits(text), recipe)
 
 
 def _front(top: str, recipe: str, without: tuple[str, ...]) -> str:
@@ -143,9 +145,8 @@ def _gates(log: str) -> float:
     return total
 
 
-def _memory_bits(text: str, without: tuple[str, ...]) -> int:
+def _memory_bits(text: str) -> int:
     """Bits of all memories of the design, each module counted as often as it is instantiated from its parents."""
-    del without
     modules = re.split(r"^module ", text, flags=re.M)[1:]
     own, below = {}, {}
     for module in modules:

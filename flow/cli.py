@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `vida`. A user's mistake is one line on stderr and exit status 2, with nothing half-written."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hw.config import PRESETS, load_config
+from hw.errors import VidaError
+from hw.version import VERSION
+
+app = typer.Typer(name="vida", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
+                  help="Generator of accelerators for video diffusion transformers.")
+
+Preset = Annotated[str, typer.Option("--preset", "-p", metavar="NAME|FILE.toml",
+                                     help=f"configuration: {', '.join(PRESETS)}, or a TOML file")]
+Pdk = Annotated[Path | None, typer.Option("--pdk", envvar="VIDA_PDK", help="folder of Liberty files (.lib, .lib.gz)")]
+Seed = Annotated[int, typer.Option("--seed", help="seed of the random operands and stalls; printed")]
+
+
+def main() -> None:
+    """Entry point of the command."""
+    try:
+        app()
+    except VidaError as error:
+        print(f"vida: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"vida {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
+                                                   help="print the version and stop")] = False) -> None:
+    """Options of the command itself."""
+
+
+@app.command()
+def run(pdk: Pdk = None, jobs: Annotated[int, typer.Option(min=1, max=16, help="steps side by side")] = 2) -> None:
+    """The main job: cycles, area, quality, Verilog, and the report in build/report."""
+    from flow import job
+    job.run(pdk, jobs)
+
+
+@app.command()
+def report() -> None:
+    """Write build/report again from the latest results."""
+    from flow import report as page
+    page.write(Console())
+
+
+@app.command()
+def doctor(pdk: Pdk = None) -> None:
+    """Say which tools were found, and how to install what is missing. Exit status 1 if something needed is."""
+    from flow.doctor import examine
+    findings = examine(pdk)
+    table = Table("tool", "found", "needed for", box=None)
+    for finding in findings:
+        colour = "green" if finding.ok else "yellow" if finding.optional else "red"
+        table.add_row(finding.tool, f"[{colour}]{finding.found}[/]", finding.needed)
+    Console().print(table)
+    if any(not finding.ok and not finding.optional for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def generate(preset: Preset, output: Annotated[Path, typer.Option("--output", "-o", help="folder to write to")],
+             ) -> None:
+    """Write Verilog and manifest.json of a configuration. Needs no torch."""
+    from hw.generate import generate as write
+    made = write(load_config(preset), output)
+    print(f"{made.verilog}: {made.modules} modules\n{made.manifest}")
+
+
+@app.command()
+def lint(preset: Preset = "paper") -> None:
+    """Generate a configuration and lint it with Verilator and slang; waivers are in verif/lint_waivers.vlt."""
+    from hw.generate import verilog_text
+    from verif.lint import lint as check
+    config = load_config(preset)
+    messages = check(verilog_text(config)[0], f"vida_{config.name}")
+    if messages:
+        print("\n".join(messages), file=sys.stderr)
+        raise VidaError(f"lint of {config.name}: {len(messages)} messages that are not waived")
+    print(f"{config.name}: no message that is not waived")
+
+
+@app.command()
+def synthesize(preset: Preset = "paper", pdk: Pdk = None,
+               library: Annotated[str | None, typer.Option(help="asap7, sky130, sg13g2; default: gate equivalents "
+                                                                "and every library in the folder")] = None,
+               block: Annotated[str | None, typer.Option(help="one block only")] = None) -> None:
+    """Area and critical path of a configuration, block by block."""
+    from flow.area import table
+    table(load_config(preset), pdk, library, block, Console())
+
+
+@app.command()
+def simulate(seed: Seed = 1, waves: Annotated[bool, typer.Option(help="keep waveforms of failing benches")] = True,
+             ) -> None:
+    """Every cocotb bench under Verilator: bit-exact to the law under random stalls."""
+    from verif.run import run_all
+    run_all(seed, waves)
+
+
+@app.command()
+def regress(seed: Seed = 1, outputs: Annotated[int, typer.Option(min=1, help="results to compare")] = 1_000_000) -> None:
+    """At least a million results of configurations that are no presets, against the law."""
+    from verif.regress import regress as sweep
+    sweep(seed, outputs)
+
+
+if __name__ == "__main__":
+    main()

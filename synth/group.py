@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Area and clock of a whole group: what every comparison at equal area divides by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hw.config import MachineConfig
+from synth.area import Area, synthesise
+from synth.blocks import Block, blocks
+from synth.liberty import LIBRARIES
+
+#: Model of a memory bit without a library: 0.042 um2 (ASAP7-scaled macros) / 0.087 um2 (its smallest NAND2).
+MEMORY_GATE_EQUIVALENTS = 0.48
+
+
+@dataclass(frozen=True)
+class GroupArea:
+    """One group: logic, right store by the memory model, and the longest path.
+
+    `logic` and `store` are in um2, or in gate equivalents without a library; `store` is None where the library has
+    no memory model, `path_ps` where there is no library. `parts` are the areas that make up `logic`, `ccpe` the
+    areas of one CCPE's parts synthesised alone.
+    """
+
+    logic: float
+    store: float | None
+    path_ps: float | None
+    parts: dict[str, float]
+    ccpe: dict[str, float]
+    blocks: dict[str, Area] = field(repr=False)
+
+    @property
+    def clock_mhz(self) -> float | None:
+        """1 / path."""
+        return None if self.path_ps is None else 1e6 / self.path_ps
+
+
+class Synthesiser:
+    """Synthesises blocks of several configurations on one library, equal ones once."""
+
+    def __init__(self, library: str | None, pdk: str | Path | None = None,
+                 progress: Callable[[str], None] = lambda text: None) -> None:
+        self.library = library
+        self._pdk, self._progress = pdk, progress
+        self._done: dict[tuple, Area] = {}
+
+    def block(self, config: MachineConfig, name: str, recipes: tuple[str, ...] = ("array", "booth")) -> Area:
+        """One block of `config`; see `synth.blocks.blocks`."""
+        key = (name, self._matters(config, name), recipes)
+        if key not in self._done:
+            self._progress(f"{config.name} {config.allocation.value} depth {config.depth}: {name}")
+            block: Block = blocks(config)[name]
+            self._done[key] = synthesise(name, block.make(), self.library, self._pdk, block.without, recipes)
+        return self._done[key]
+
+    def group(self, config: MachineConfig) -> GroupArea:
+        """The whole group: CCPEs, requantiser, all the rest, and the longest path through a group of one CCPE.
+
+        Multipliers follow the recipe that makes this configuration's DPU smaller.
+        """
+        recipe = (self.block(config, "dpu").recipe,)
+        found = {name: self.block(config, name, recipe) for name in ("ccpe", "control", "path")}
+        found["requantise"] = self.block(config, "requantise", ("array",))
+        every = blocks(config)
+        parts = {name: every[name].group * _size(found[name]) for name in ("ccpe", "control", "requantise")}
+        inside = {name: self.block(config, name) for name, block in every.items() if block.ccpe}
+        ccpe = {name: every[name].ccpe * _size(area) for name, area in inside.items()}
+        ccpe["issue"] = _size(self.block(config, "issue")) / config.ccpes
+        per_bit = LIBRARIES[self.library].sram_um2_per_bit if self.library else MEMORY_GATE_EQUIVALENTS
+        store = None if per_bit is None else per_bit * found["control"].memory_bits
+        return GroupArea(sum(parts.values()), store, found["path"].path_ps, parts, ccpe, found | inside)
+
+    def _matters(self, config: MachineConfig, name: str) -> str:
+        """What tells two instances of a block apart: everything but the name, and for lanes not the policy's kind."""
+        fields = config.model_dump(mode="json", exclude={"name", "pegs", "tag_bits", "format"})
+        if name in ("ccpe", "dpu", "spu", "merge", "shadow"):
+            fields = {key: fields[key] for key in ("lane", "depth", "drain", "k_max")} | {
+                "sparse": config.sparse_lanes}
+        if name == "requantise":
+            fields = {"k_max": config.k_max}
+        return repr(sorted(fields.items()))
+
+
+def _size(area: Area) -> float:
+    value = area.gate_equivalents if area.library is None else area.um2
+    return value or 0.0
