@@ -69,7 +69,8 @@ class Counters(Component):
             "tiles": taken & self.last, "wait_left": self.wait_left, "wait_job": self.wait_job,
             "wait_init": self.wait_init, "wait_result": self.wait_result}
         for name, amount in increments.items():
-            increment = Signal(Value.cast(amount).shape(), name=f"{name}_increment")
+            # `cycles` counts from the first cycle after reset, so its register must not begin at 0.
+            increment = Signal(Value.cast(amount).shape(), name=f"{name}_increment", init=int(name == "cycles"))
             m.d.sync += increment.eq(amount)
             with m.If(self.clear):
                 m.d.sync += self.values[name].eq(0)
