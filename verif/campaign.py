@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hw.config import TILE, Drain, MachineConfig
+from hw.errors import VidaError
 from hw.workspace import build_folder
+from model import vectors
 from model.exact.route.allocation import best_split, schedule
 from model.methods import REFRESH
 from model.networks import NetworkConfig, preset
@@ -22,6 +24,7 @@ from verif.measure import (
     law_tiles,
     machines,
     occupancy,
+    play_entries,
     play_operator,
     utilisation_figures,
 )
@@ -60,6 +63,8 @@ class Campaign:
 def measure(refresh: int = REFRESH, progress: Callable[[str], None] = lambda text: None) -> Campaign:
     """Run everything; `refresh` is the interval of the quality setting, `progress` hears what comes next."""
     campaign, players, chosen = Campaign(), Players(), load_list()
+    if refresh > 1 and chosen.frame % refresh == 0:
+        raise VidaError(f"operators.toml: frame {chosen.frame} is a refresh of interval {refresh}")
     network = preset(chosen.network)
     share = shares(chosen, network)
     progress("capturing operands")
@@ -79,7 +84,8 @@ def measure(refresh: int = REFRESH, progress: Callable[[str], None] = lambda tex
     campaign.figures += _issue_figures(campaign.runs, configs["paper.balance"], work)
     progress("dense utilisation")
     campaign.figures += utilisation_figures(players)
-    campaign.figures += _totals(campaign.runs)
+    progress("golden vectors")
+    campaign.figures += _totals(campaign.runs, work, players, [configs["paper"], configs["paper.balance"]])
     campaign.occupancy = _occupancies(players, configs, campaign.runs, work)
     return campaign
 
@@ -145,13 +151,22 @@ def schedule_over_bound(config: MachineConfig, work: list[Operands]) -> float:
     return cycles / bound
 
 
-def _totals(runs: list[Run]) -> list[Figure]:
+def _totals(runs: list[Run], work: Work, players: Players, configs: list[MachineConfig]) -> list[Figure]:
+    """`rtl.*`: every captured vector, the committed ones and those of operators.toml, against the law."""
+    golden = vectors.read()
+    tiles, compared, wrong = (sum(column) for column in zip(
+        *(play_entries(players, config, golden) for config in configs), strict=True))
+    tiles += sum(run.counters["tiles"] for run in runs)
+    compared += sum(run.compared for run in runs)
+    wrong += sum(run.mismatches for run in runs)
+    count = len(golden) + sum(len(part.entries) for part in work.values())
+    source = "Verilator against the law, committed vectors and operators.toml, paper and dense8"
     paper = [run for run in runs if run.machine.startswith("paper")]
     speed = sum(run.simulated for run in paper) / sum(run.seconds for run in paper)
-    return [Figure("rtl.vectors", sum(run.compared for run in runs), "results", "measured",
-                   "Verilator, operators.toml, every result against the law"),
-            Figure("rtl.mismatches", sum(run.mismatches for run in runs), "results", "measured",
-                   "Verilator, operators.toml"),
+    return [Figure("rtl.vectors", count, "vectors", "measured", source),
+            Figure("rtl.tiles", tiles, "tiles", "measured", source),
+            Figure("rtl.results", compared, "results", "measured", source),
+            Figure("rtl.mismatches", wrong, "results", "measured", source),
             Figure("sim.cycles_per_second", speed, "1/s", "measured", "Verilator, a group of paper, verif.player")]
 
 

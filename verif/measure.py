@@ -8,7 +8,7 @@ law.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +18,10 @@ from hw.config import TILE, Allocation, Drain, Lane, MachineConfig, load_config
 from hw.errors import VidaError
 from model.exact.encode.encoder import beats, digits, panel
 from model.exact.route.allocation import Tile, best_split, schedule
-from verif.operators import Operands, Operator
+from model.vectors import Entry
+from verif.operators import TURNED, Operands, Operator
 from verif.player import Played, Player, build_player
-from verif.stimulus import ACCUMULATORS, Product, Stimulus, stimulus
+from verif.stimulus import ACCUMULATORS, INT8, Product, Stimulus, stimulus
 
 #: (M, K, N) of the dense utilisation, and the tiles that each must reach.
 SIZES = ((64, 16, 64), (64, 64, 64), (256, 384, 96))
@@ -182,6 +183,19 @@ def play_operator(players: Players, config: MachineConfig, machine: str, part: O
                sum(best_split(tile, config) for tile in tiles), useful,
                config.multipliers + config.sparse_multipliers, compared, mismatches, played.simulated,
                played.seconds, played.counters)
+
+
+def play_entries(players: Players, config: MachineConfig, entries: Sequence[Entry]) -> tuple[int, int, int]:
+    """Play captured vectors back to back, carried tiles in, accumulators and int8 out.
+
+    Returns (tiles, results compared, results that differ from the law).
+    """
+    products = [Product(entry.current.numpy(), entry.reference.numpy(), entry.right.numpy(), entry.init.numpy(),
+                        entry.product in TURNED, ACCUMULATORS | INT8, 2, True, entry.result.numpy())
+                for entry in entries]
+    work = stimulus(products, config)
+    played = players.run(config, work)
+    return work.tiles, *work.mismatches(played.accumulators["value"], played.int8["value"])
 
 
 def occupancy(players: Players, config: MachineConfig, part: Operands, threshold: int,

@@ -26,6 +26,8 @@ from verif.stimulus import ACCUMULATORS, INT8, Product
 LIST = Path(__file__).with_name("operators.toml")
 ATTENTION = ("scores", "values")
 REFERENCES = ("none", "timestep", "frame")
+#: Products computed on the transpose: their init comes from a product that was not.
+TURNED = ("second", "one")
 _EMIT = {"accumulators": ACCUMULATORS, "int8": INT8}
 
 
@@ -130,7 +132,7 @@ class Operands:
         if entry.product == "first":
             emit = ACCUMULATORS
         return Product(entry.current.numpy(), entry.reference.numpy(), entry.right.numpy(), init,
-                       entry.product in ("second", "one"), emit, threshold, skip, entry.result.numpy())
+                       entry.product in TURNED, emit, threshold, skip, entry.result.numpy())
 
 
 def operands(chosen: OperatorList) -> dict[tuple[Operator, str], Operands]:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -181,23 +182,29 @@ def build_player(config: MachineConfig, *, timeout_s: float = 600) -> Player:
     key = hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()[:20]
     kept = build_folder("sim-cache") / f"player-{config.name}-{key}"
     started = time.monotonic()
-    if kept.exists():
-        return Player(kept, ports, 0.0)
-    work = Path(tempfile.mkdtemp(prefix="player-", dir=kept.parent))
-    try:
-        (work / "group.v").write_text(verilog)
-        (work / "ports.h").write_text(header)
-        what = f"building the player of {config.name}"
-        command = [tool.executable, "-cc", "--exe", "--prefix", "Vtop", "-o", "player", "--top-module",
-                   "group", "-Mdir", "obj", "-CFLAGS", f"-I{work}", *_FLAGS, _SOURCE, "group.v"]
-        run_tool(command, cwd=work, log=work / "verilate.log", timeout_s=timeout_s, what=what)
-        command = ["make", "-C", "obj", "-f", "Vtop.mk", "-j", "2", f"CXX={compiler}", f"LINK={compiler}",
-                   f"OBJCACHE={object_cache()}", *_OPTIMISE]
-        run_tool(command, cwd=work, log=work / "make.log", timeout_s=timeout_s, what=what)
-        os.replace(work / "obj" / "player", kept)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with open(kept.with_name(f"{kept.name}.lock"), "w") as lock:
+        # Two processes that want the same player compile it once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if kept.exists():
+            return Player(kept, ports, 0.0)
+        work = Path(tempfile.mkdtemp(prefix="player-", dir=kept.parent))
+        try:
+            (work / "group.v").write_text(verilog)
+            (work / "ports.h").write_text(header)
+            _compile(work, tool.executable, compiler, timeout_s, f"building the player of {config.name}")
+            os.replace(work / "obj" / "player", kept)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
     return Player(kept, ports, time.monotonic() - started)
+
+
+def _compile(work: Path, verilator: Path, compiler: Path, timeout_s: float, what: str) -> None:
+    command = [verilator, "-cc", "--exe", "--prefix", "Vtop", "-o", "player", "--top-module", "group",
+               "-Mdir", "obj", "-CFLAGS", f"-I{work}", *_FLAGS, _SOURCE, "group.v"]
+    run_tool(command, cwd=work, log=work / "verilate.log", timeout_s=timeout_s, what=what)
+    command = ["make", "-C", "obj", "-f", "Vtop.mk", "-j", "2", f"CXX={compiler}", f"LINK={compiler}",
+               f"OBJCACHE={object_cache()}", *_OPTIMISE]
+    run_tool(command, cwd=work, log=work / "make.log", timeout_s=timeout_s, what=what)
 
 
 def _ports_header(ports: list[Port]) -> str:
