@@ -10,13 +10,13 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from hw.compute.peg import PEG
-from hw.config import TILE, Lane, MachineConfig, make_config
+from hw.config import TILE, Lane, MachineConfig
 from hw.control.counters import COUNTERS
-from hw.verilog import to_verilog
 from verif.checks import Checker, Cover, report
-from verif.drivers import Sink, Source, Watchdog, start, stream_of
+from verif.drivers import Watchdog, start
+from verif.harness import compare_rows, configuration, ports_of, run_block, sinks, sources
 from verif.jobs import Generator, JobSet, flat
-from verif.simulator import BenchResult, bench_parameters, build, run_bench
+from verif.simulator import BenchResult, bench_parameters
 
 NATIVE_COVER = ("init under stall", "drain under stall", "result refused for 8 cycles", "right slot waits for release",
                 "job waits for its right operand", "unemitted job", "hold", "transposed init", "K = 1")
@@ -26,15 +26,7 @@ DIGIT_COVER = (*NATIVE_COVER, *(f"segment of {n} non-zeros" for n in range(TILE 
 def run(workdir: Path, config: MachineConfig, *, seed: int = 1, slots: int = 30,
         coverage: bool = False) -> BenchResult:
     """Build the PEG of `config` and run all of this bench on it, `slots` right slots of jobs a test."""
-    verilog, _ = to_verilog(PEG(config), "peg")
-    simulator = build(verilog, "peg", coverage=coverage)
-    parameters = {"config": config.model_dump(mode="json"), "slots": slots}
-    return run_bench(simulator, __name__, workdir=workdir, parameters=parameters, seed=seed)
-
-
-def configuration() -> MachineConfig:
-    """Of the device under test."""
-    return make_config(bench_parameters()["config"], "bench")
+    return run_block(PEG, __name__, workdir, config, seed=seed, coverage=coverage, slots=slots)
 
 
 def required() -> tuple[str, ...]:
@@ -52,14 +44,10 @@ class Bench:
 
     def __init__(self, dut: Any, name: str, pauses: dict[str, float]) -> None:
         self.dut, self.config, self.name = dut, configuration(), name
-        self.peg = PEG(self.config)
-        self.peg._MustUse__silence = True       # only its ports are asked for
+        peg = ports_of(PEG(self.config))
         dut.clear.value = 0
-        streams = {stream: stream_of(self.peg, getattr(self.peg, stream))
-                   for stream in ("job", "left", "right", "init", "result")}
-        self.sources = {stream: Source(dut, *streams[stream], pauses.get(stream, 0.0))
-                        for stream in ("job", "left", "right", "init")}
-        self.sink = Sink(dut, *streams["result"], pauses.get("result", 0.0))
+        self.sources = sources(dut, peg, ("job", "left", "right", "init"), pauses)
+        self.sink = sinks(dut, peg, ("result",), pauses)["result"]
         Watchdog([*self.sources.values(), self.sink], 5000)
         self.checker = Checker(f"peg/{name}")
 
@@ -70,12 +58,7 @@ class Bench:
         left = work.left if self.config.lane is Lane.NATIVE else work.segments
         for stream, sent in (("job", work.job), ("left", left), ("right", work.right), ("init", work.init)):
             self.sources[stream].send(flat(beat) for beat in sent)
-        for i in range(0, len(work.result), TILE):
-            for n, row in enumerate(await self.sink.receive(TILE)):
-                want = work.result[i + n]
-                for field, value in want.items():
-                    bits = self.config.acc_bits if field == "value" else 32
-                    self.checker.check(f"tile {i // TILE} row {n} {field}", row[field], value, bits)
+        await compare_rows(self.checker, self.sink, work.result, self.config.acc_bits)
         await RisingEdge(self.dut.clk)
         self._cover(work, {name: int(getattr(self.dut, f"counters_{name}").value) for name in COUNTERS})
         self.checker.finish()

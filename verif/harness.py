@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benches of configurable blocks share: the build, the configuration inside the simulator, the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from amaranth.lib.wiring import Component
+
+from hw.config import MachineConfig, make_config
+from hw.verilog import snake, to_verilog
+from verif.checks import Checker
+from verif.drivers import Sink, Source, stream_of
+from verif.simulator import BenchResult, bench_parameters, build, run_bench
+
+
+def run_block(block: Callable[[MachineConfig], Component], module: str, workdir: Path, config: MachineConfig, *,
+              seed: int = 1, coverage: bool = False, **parameters: Any) -> BenchResult:
+    """Build `block` of `config` and run all tests of the bench `module` on it."""
+    component = block(config)
+    top = snake(type(component).__name__)
+    simulator = build(to_verilog(component, top)[0], top, coverage=coverage)
+    given = {"config": config.model_dump(mode="json"), **parameters}
+    return run_bench(simulator, module, workdir=workdir, parameters=given, seed=seed)
+
+
+def configuration() -> MachineConfig:
+    """Inside a bench: of the device under test."""
+    return make_config(bench_parameters()["config"], "bench")
+
+
+def ports_of(component: Component) -> Component:
+    """`component`, of which only the ports will be asked for: Amaranth shall not warn that it is not elaborated."""
+    component._MustUse__silence = True
+    return component
+
+
+def sources(dut: Any, component: Component, names: Iterable[str], pauses: Mapping[str, float]) -> dict[str, Source]:
+    """A source for each named stream of `component`."""
+    return {name: Source(dut, *stream_of(component, getattr(component, name)), pauses.get(name, 0.0))
+            for name in names}
+
+
+def sinks(dut: Any, component: Component, names: Iterable[str], pauses: Mapping[str, float]) -> dict[str, Sink]:
+    """A sink for each named stream of `component`."""
+    return {name: Sink(dut, *stream_of(component, getattr(component, name)), pauses.get(name, 0.0))
+            for name in names}
+
+
+async def compare_rows(checker: Checker, sink: Sink, want: list[dict[str, Any]], bits: int) -> None:
+    """Receive as many rows as the law gives and compare every field."""
+    for i, expected in enumerate(want):
+        (got,) = await sink.receive(1)
+        for field, value in expected.items():
+            checker.check(f"{sink.name} tile {i // 4} row {i % 4} {field}", got[field], value,
+                          bits if field == "value" else 32)
