@@ -23,8 +23,8 @@ class Limit:
         if value is None:
             return None
         passed = (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
-        asked = " and ".join(text for text, bound in ((f"at least {self.low:g}", self.low),
-                                                      (f"at most {self.high:g}", self.high)) if bound is not None)
+        bounds = (("at least", self.low), ("at most", self.high))
+        asked = " and ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
         if self.low == self.high:
             asked = f"exactly {self.low:g}"
         return Check(self.result, passed, f"{value:.4g}, must be {asked}")

@@ -20,6 +20,9 @@ from flow.steps import STEPS, inputs_digest
 from hw.errors import VidaError
 from hw.toolbox import run_tool
 
+#: Runs one step. -P: the current folder is not searched for packages, so that its own `model/` is not taken for ours.
+COMMAND = [sys.executable, "-P", "-m", "flow.steps"]
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -38,7 +41,7 @@ def run(pdk: Path | None = None, jobs: int = 2, console: Console | None = None) 
     """
     console = console or Console()
     started = time.monotonic()
-    outcomes = _Runner(pdk, console).run(jobs)
+    outcomes = Runner(pdk, console).run(jobs)
     failed = {name: outcome.error for name, outcome in outcomes.items() if outcome.error}
     if failed:
         name, error = next(iter(failed.items()))
@@ -48,7 +51,7 @@ def run(pdk: Path | None = None, jobs: int = 2, console: Console | None = None) 
     return page
 
 
-class _Runner:
+class Runner:
     """Starts each step when the steps before it are through, at most `jobs` at once, and shows where they are."""
 
     def __init__(self, pdk: Path | None, console: Console) -> None:
@@ -88,7 +91,7 @@ class _Runner:
             return Outcome(True, 0.0)
         log = self._folder / f"{name}.log"
         log.write_text("")
-        command = [sys.executable, "-P", "-m", "flow.steps", name, *([str(self._pdk)] if self._pdk else [])]
+        command = [*COMMAND, name, *([str(self._pdk)] if self._pdk else [])]
         started = time.monotonic()
         with _Tail(log, say):
             try:

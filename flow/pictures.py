@@ -14,13 +14,17 @@ from matplotlib.figure import Figure
 matplotlib.use("Agg")
 
 #: Okabe and Ito's palette: told apart by colour-blind readers too.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GRAY = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#9A9A9A")
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, GRAY = "#CC79A7", "#56B4E9", "#9A9A9A"
 _STYLE = {
     "font.size": 9, "font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False,
     "axes.edgecolor": "#888888", "axes.labelcolor": "#333333", "axes.titlesize": 10, "axes.titleweight": "bold",
     "axes.titlelocation": "left", "xtick.color": "#555555", "ytick.color": "#555555", "axes.axisbelow": True,
     "legend.frameon": False, "legend.fontsize": 8, "svg.fonttype": "path", "svg.hashsalt": "vida",
 }
+
+#: Share of the table, its label, its colour.
+_DIGITS = (("zero", "zero: no digit", "#E3E3E3"), ("one", "one digit", SKY), ("two", "two digits", BLUE))
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -56,14 +60,14 @@ def digits(table: Sequence[Mapping[str, Any]]) -> str:
     """Stacked bars of the digits that an element of each operator needs, a panel for each reference."""
     references = list(dict.fromkeys(line["reference"] for line in table))
     operators = list(dict.fromkeys(line["operator"] for line in table))
-    figure = _figure(9.5, 0.5 + 0.27 * len(operators))
+    figure = _figure(9.5, 1.0 + 0.27 * len(operators))
     axes = figure.subplots(1, len(references), sharey=True, squeeze=False)[0]
     for place, reference in zip(axes, references, strict=True):
         lines = {line["operator"]: line for line in table if line["reference"] == reference}
         left = np.zeros(len(operators))
-        for name, colour in (("zero", "#E3E3E3"), ("one", SKY), ("two", BLUE)):
+        for name, label, colour in _DIGITS:
             values = np.array([lines[operator][name] if operator in lines else 0 for operator in operators])
-            place.barh(range(len(operators)), values, left=left, color=colour, height=0.75, label=f"{name} digits")
+            place.barh(range(len(operators)), values, left=left, color=colour, height=0.75, label=label)
             left += values
         for row, operator in enumerate(operators):
             if operator in lines:
@@ -80,7 +84,7 @@ def digits(table: Sequence[Mapping[str, Any]]) -> str:
 
 def occupancy(traces: Mapping[str, Mapping[str, Sequence[int]]], cycles: int = 240) -> str:
     """What the dense and the sparse lane issue in each cycle; a line marks the end of each tile."""
-    figure = _figure(9.5, 0.4 + 0.62 * len(traces))
+    figure = _figure(9.5, 0.6 + 0.62 * len(traces))
     axes = figure.subplots(len(traces), 1, sharex=True, squeeze=False)[:, 0]
     for place, (name, trace) in zip(axes, traces.items(), strict=True):
         dense, sparse = (np.asarray(trace[lane][:cycles]) for lane in ("dense", "sparse"))
@@ -102,7 +106,7 @@ def shares(columns: Mapping[str, Mapping[str, float]]) -> str:
     """Shares of a CCPE's area, a stacked bar for each source of figures."""
     figure = _figure(9.5, 0.75 + 0.5 * len(columns))
     place = figure.subplots()
-    colours = {"DPUs": BLUE, "SPUs": ORANGE, "allocation": GREEN, "merge": PURPLE, "other": "#CFCFCF"}
+    colours = {"DPUs": BLUE, "SPUs": ORANGE, "allocation": GREEN, "merge": PURPLE}
     for row, parts in enumerate(columns.values()):
         left = 0.0
         for part, colour in colours.items():
@@ -132,11 +136,11 @@ def speedups(groups: Mapping[str, Mapping[str, float]]) -> str:
         place.bar(at, values, width * 0.92, color=colour, label=name)
         for x, value in zip(at, values, strict=True):
             place.text(x, value + 0.02, f"{value:.2f}", ha="center", va="bottom", fontsize=8)
-    place.axhline(1, color=RED, linewidth=1, linestyle="--")
+    place.axhline(1, color=RED, linewidth=1, linestyle="--", zorder=0)
     place.set(xticks=range(len(groups)), xticklabels=list(groups), ylabel="speed-up")
     place.tick_params(axis="x", length=0)
-    place.margins(y=0.12)
-    place.legend(loc="upper left", ncols=3)
+    place.margins(y=0.08)
+    figure.legend(loc="outside upper center", ncols=3)
     return _svg(figure)
 
 
@@ -148,8 +152,8 @@ def rivals(shorter: Mapping[int, float], steps: int, points: Sequence[tuple[str,
     figure = _figure(9.5, 3.0)
     place = figure.subplots()
     counts = sorted(shorter)
-    place.plot([count / steps for count in counts], [shorter[count] for count in counts], "o-", color=GRAY, markersize=4,
-               label="dense network, fewer steps, against its full run")
+    place.plot([count / steps for count in counts], [shorter[count] for count in counts], "o-", color=GRAY,
+               markersize=4, label="dense network, fewer steps, against its full run")
     for count in counts:
         place.annotate(f"{count}", (count / steps, shorter[count]), textcoords="offset points", xytext=(0, 6),
                        ha="center", fontsize=7.5, color="#666666")

@@ -64,7 +64,7 @@ def render(collected: Collected) -> str:
 
 def format_value(value: float, unit: str = "1") -> str:
     """A figure as people read it: thousands grouped, four places at most, shares and ratios with three."""
-    if value == int(value) and abs(value) >= 1 and unit != "1":
+    if value == int(value) and unit != "1":
         return f"{int(value):,}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"

@@ -27,7 +27,8 @@ MANDATORY = (
     "dense.utilisation.shadow", "dense.utilisation.shadow_k16", "dense.utilisation.inplace",
     "dense8.utilisation.shadow", "dense8.utilisation.inplace",
     "issue.schedule_ratio", "issue.schedule_over_bound", "issue.digit_efficiency",
-    *(f"speedup.{method}.{figure}{policy}" for policy in ("", ".balance") for method in _METHODS for figure in _FIGURES),
+    *(f"speedup.{method}.{figure}{policy}"
+      for policy in ("", ".balance") for method in _METHODS for figure in _FIGURES),
     "quality.vida.psnr_db", "quality.int8.psnr_db",
     "generate.paper.seconds", "generate.paper.modules", "sim.cycles_per_second",
     "area.paper.dpu_share", "area.paper.spu_share",
@@ -128,7 +129,8 @@ def value_of(results: Iterable[Result], name: str) -> float | None:
 def write_summary(path: Path, results: Sequence[Result], checks: Sequence[Check], mandatory: Iterable[str]) -> None:
     """Write summary.json. Raises VidaError, nothing written, where a name occurs twice or a mandatory one lacks."""
     counts = Counter(result.name for result in results)
-    twice = [name for name, count in (counts + Counter(check.name for check in checks)).items() if count > 1]
+    every = (*counts.items(), *Counter(check.name for check in checks).items())
+    twice = [name for name, count in every if count > 1]
     missing = [name for name in mandatory if name not in counts]
     if twice:
         raise VidaError(f"summary: more than one result or check of the name {', '.join(twice)}")

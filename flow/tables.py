@@ -84,6 +84,11 @@ class Tables:
             lines.append(line)
         return lines
 
+    @property
+    def shares_source(self) -> str:
+        """Where the paper's shares stand."""
+        return PAPER_SHARES["DPUs"].source
+
     def starting(self, prefix: str) -> list[Result]:
         """The results whose names begin with `prefix`, in order."""
         return [result for result in self._collected.results if result.name.startswith(prefix)]

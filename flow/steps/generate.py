@@ -23,7 +23,7 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
     started = time.monotonic()
     first = generate(config, build_folder("verilog") / PRESET)
     step.add(f"generate.{PRESET}.seconds", time.monotonic() - started, "s", "measured", "wall time on this machine")
-    step.add(f"generate.{PRESET}.modules", first.modules, "modules", "measured", f"{first.verilog.name}, distinct modules")
+    step.add(f"generate.{PRESET}.modules", first.modules, "modules", "measured", f"in {first.verilog.name}, distinct")
     progress("the same once more")
     with tempfile.TemporaryDirectory(prefix="vida-") as folder:
         second = generate(config, Path(folder))

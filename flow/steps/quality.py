@@ -40,7 +40,7 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
         progress(f"{network}: ditto")
         exact = bool((integer_videos(network, "ditto", videos=1) == integer_videos(network, videos=VIDEOS)[:1]).all())
         step.checks.append(Check(f"{prefix}.ditto.exact", exact,
-                                 f"{network}: a whole sampling run by timestep differences equals int8 dense bit for bit"))
+                                 f"{network}: a sampling run by timestep differences equals int8 dense bit for bit"))
         rows = {"data": data_videos(network, VIDEOS), "float": float_videos(network),
                 "int8": integer_videos(network), "vida": integer_videos(network, "vida")}
         sheets |= {f"{network}_{row}": contact_sheet(videos) for row, videos in rows.items()}

@@ -1,55 +1,85 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Area and critical path of every machine that is compared, and the shares inside a CCPE of `paper`."""
+"""Areas and clocks of `paper` by either policy and of `dense8` at every depth, and the shares inside a CCPE."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 
 from flow.results import StepResult
-from synth import liberty
+from hw.config import load_config
 from synth.group import GroupArea, Synthesiser
+from synth.liberty import LIBRARIES, available
 from verif.measure import machines
 
-#: Library of the comparison, where its files are given.
-LIBRARY = "asap7"
-#: Block -> how the paper calls it.
-_PARTS = {"dpu": "DPUs", "spu": "SPUs", "issue": "allocation", "merge": "merge"}
+#: Synthesised block -> part of a CCPE's area as the paper lists them.
+PARTS = {"dpu": "DPUs", "spu": "SPUs", "issue": "allocation", "merge": "merge"}
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """What areas are given in: a library's um2, or gate equivalents."""
+
+    library: str | None
+
+    @property
+    def unit(self) -> str:
+        return "um2" if self.library else "GE"
+
+    @property
+    def suffix(self) -> str:
+        """End of the names of areas."""
+        return f"_um2.{self.library}" if self.library else "_ge"
+
+    @property
+    def words(self) -> str:
+        if self.library:
+            return f"{self.library}, um2 and clock after mapping, buffering and sizing, no wires"
+        return "gate equivalents (NAND2 = 1) and equal clocks, since no Liberty file was given"
 
 
 def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
-    """Synthesise on ASAP7 where `pdk` holds it, else in gate equivalents, where all clocks count as equal."""
-    step = StepResult()
-    found = liberty.available(pdk) if pdk else []
-    library = LIBRARY if LIBRARY in found else None
-    synthesiser = Synthesiser(library, pdk, progress)
-    groups = {name: synthesiser.group(config) for name, config in machines().items()}
-    unit, basis = ("um2", f"Yosys and ABC, {library}") if library else ("GE", "Yosys, gate equivalents")
-    memory = "memory by a stated model per bit"
-    for name, group in groups.items():
-        step.add(f"area.{name}.group", group.logic, unit, "measured", f"{basis}, PEG with encoder and requantiser")
-        step.add(f"area.{name}.store", group.store, unit, "modelled", f"right store, {memory}")
-        if group.path_ps is not None:
-            step.add(f"clock.{name}.path_ps", group.path_ps, "ps", "measured", f"{basis}, one CCPE, after sizing")
-    shares = _shares(groups["paper"])
-    step.add("area.paper.dpu_share", shares["DPUs"], "1", "measured", f"{basis}, parts of a CCPE one by one")
-    step.add("area.paper.spu_share", shares["SPUs"], "1", "measured", f"{basis}, parts of a CCPE one by one")
-    if library:
-        for name, machine in (("paper", "paper"), ("dense8", "dense8.depth1")):
-            area = groups[machine].blocks["ccpe"]
-            step.add(f"area.{name}.ccpe_um2.{library}", area.um2, "um2", "measured", f"{basis}, depth 1")
-    step.data = {
-        "libraries": [library] if library else [], "kind": "measured",
-        "basis": f"{basis}, {memory}" + ("" if library else ", equal clocks assumed"),
-        "silicon": {name: {"with_store": group.logic + group.store, "without_store": group.logic,
-                           "clock": group.clock_mhz or 1.0} for name, group in groups.items()},
-        "shares": {library or "gate equivalents": shares},
-        "parts": {name: group.parts for name, group in groups.items()},
-        "blocks": {name: {part: asdict(area) for part, area in group.blocks.items()} for name, group in groups.items()}}
+    """Synthesise on ASAP7 where `pdk` has it, else on another library with a memory model, else without any."""
+    libraries = available(pdk) if pdk else []
+    basis = _Basis(next((name for name in libraries if LIBRARIES[name].sram_um2_per_bit), None))
+    synthesiser, step = Synthesiser(basis.library, pdk, progress), StepResult()
+    silicon = {}
+    for name, config in machines().items():
+        group = synthesiser.group(config)
+        _add_group(step, name, group, basis)
+        silicon[name] = {"with_store": group.logic + group.store, "without_store": group.logic,
+                         "clock": group.clock_mhz or 1.0}
+        if name == "paper":
+            shares = _add_shares(step, group, basis)
+    for preset in ("paper", "dense8"):
+        config = load_config(preset)
+        recipe = (synthesiser.block(config, "dpu").recipe,)
+        area = synthesiser.block(config, "ccpe", recipe)
+        step.add(f"area.{preset}.ccpe{basis.suffix}", area.um2 if basis.library else area.gate_equivalents, basis.unit,
+                 "measured", f"Yosys and ABC, one CCPE of {preset}, {basis.words}")
+    step.data = {"silicon": silicon, "shares": {basis.library or "gate equivalents": shares}, "basis": basis.words,
+                 "libraries": [basis.library] if basis.library else [],
+                 # Without a library a clock is assumed, not found.
+                 "kind": "measured" if basis.library else "modelled"}
     return step
 
 
-def _shares(group: GroupArea) -> dict[str, float]:
-    total = sum(group.ccpe.values())
-    return {_PARTS[name]: area / total for name, area in group.ccpe.items()}
+def _add_group(step: StepResult, name: str, group: GroupArea, basis: _Basis) -> None:
+    step.add(f"area.{name}.group{basis.suffix}", group.logic, basis.unit, "measured",
+             f"Yosys and ABC, everything in a group but its right store, {basis.words}")
+    step.add(f"area.{name}.store{basis.suffix}", group.store, basis.unit, "modelled",
+             f"{group.blocks['control'].memory_bits} bits of right store at a stated area a bit")
+    if group.clock_mhz:
+        step.add(f"clock.{name}.mhz.{basis.library}", group.clock_mhz, "MHz", "measured",
+                 "ABC, longest path of a whole group of one CCPE, after buffering and sizing, no wires")
+
+
+def _add_shares(step: StepResult, group: GroupArea, basis: _Basis) -> dict[str, float]:
+    """`area.paper.*_share`: each unit / the sum of the four, as in the paper's table. Returns part -> share."""
+    total = sum(group.ccpe[block] for block in PARTS)
+    for block in PARTS:
+        step.add(f"area.paper.{block}_share", group.ccpe[block] / total, "1", "measured",
+                 f"Yosys and ABC, {PARTS[block]} / the four units of a CCPE (allocation: the group's / its CCPEs), "
+                 f"{basis.words}")
+    return {part: group.ccpe[block] / total for block, part in PARTS.items()}
