@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from hw.config import PRESETS, load_config
 from hw.errors import VidaError
@@ -29,7 +28,7 @@ def main() -> None:
     try:
         app()
     except VidaError as error:
-        print(f"vida: {error}", file=sys.stderr)
+        print(f"vida: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -49,6 +48,8 @@ def _options(version: Annotated[bool, typer.Option("--version", callback=_versio
 def run(pdk: Pdk = None, jobs: Annotated[int, typer.Option(min=1, max=16, help="steps side by side")] = 2) -> None:
     """The main job: cycles, area, quality, Verilog, and the report in build/report."""
     from flow import job
+    if pdk is not None and not pdk.is_dir():
+        raise VidaError(f"no folder of Liberty files: {pdk}")
     job.run(pdk, jobs)
 
 
@@ -64,11 +65,9 @@ def doctor(pdk: Pdk = None) -> None:
     """Say which tools were found, and how to install what is missing. Exit status 1 if something needed is."""
     from flow.doctor import examine
     findings = examine(pdk)
-    table = Table("tool", "found", "needed for", box=None)
     for finding in findings:
-        colour = "green" if finding.ok else "yellow" if finding.optional else "red"
-        table.add_row(finding.tool, f"[{colour}]{finding.found}[/]", finding.needed)
-    Console().print(table)
+        mark = "ok     " if finding.ok else "none   " if finding.optional else "MISSING"
+        print(f"{mark}  {finding.tool:<19} {finding.needed}: {finding.found}")
     if any(not finding.ok and not finding.optional for finding in findings):
         raise typer.Exit(1)
 
@@ -89,10 +88,9 @@ def lint(preset: Preset = "paper") -> None:
     from verif.lint import lint as check
     config = load_config(preset)
     messages = check(verilog_text(config)[0], f"vida_{config.name}")
+    print("\n".join([*messages, f"{config.name}: {len(messages)} messages that are not waived"]))
     if messages:
-        print("\n".join(messages), file=sys.stderr)
-        raise VidaError(f"lint of {config.name}: {len(messages)} messages that are not waived")
-    print(f"{config.name}: no message that is not waived")
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -106,18 +104,21 @@ def synthesize(preset: Preset = "paper", pdk: Pdk = None,
 
 
 @app.command()
-def simulate(seed: Seed = 1, waves: Annotated[bool, typer.Option(help="keep waveforms of failing benches")] = True,
-             ) -> None:
-    """Every cocotb bench under Verilator: bit-exact to the law under random stalls."""
-    from verif.run import run_all
-    run_all(seed, waves)
+def simulate(bench: Annotated[list[str] | None, typer.Argument(help="benches to run; default: all")] = None,
+             preset: Preset = "tiny", seed: Seed = 1) -> None:
+    """The cocotb benches under Verilator: bit-exact to the law under random stalls. Waves of failures are kept."""
+    from flow.benches import run_benches
+    if not run_benches(load_config(preset), bench or [], seed, Console()):
+        raise typer.Exit(1)
 
 
 @app.command()
-def regress(seed: Seed = 1, outputs: Annotated[int, typer.Option(min=1, help="results to compare")] = 1_000_000) -> None:
+def regress(seed: Seed = 1, outputs: Annotated[int, typer.Option(min=1, help="results to compare")] = 1_000_000,
+            ) -> None:
     """At least a million results of configurations that are no presets, against the law."""
-    from verif.regress import regress as sweep
-    sweep(seed, outputs)
+    from flow.benches import run_regression
+    if not run_regression(seed, outputs, Console()):
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def _tool(name: str, find: Callable[[], str], needed: str) -> Finding:
 
 def _verilator() -> str:
     tool = find_verilator()
-    return f"{'.'.join(map(str, tool.version))} ({tool.origin}), {tool.executable}"
+    return f"{tool.version[0]}.{tool.version[1]:03d} ({tool.origin}), {tool.executable}"
 
 
 def _libraries(pdk: Path | None) -> Finding:
