@@ -37,7 +37,6 @@ class Selection:
     ----------
     references, kinds, layers, steps, frames : a job must be in all; the frame of a temporal attention is a
         token
-    heads : head of the first frame; the head moves on by one from frame to frame, so that all are visited
     queries : queries kept of an attention; the window moves with the frame
     columns : result columns kept of a linear operator; all when None
     rows : result rows kept of a linear operator; all when None
@@ -61,33 +60,30 @@ class Selection:
         return not whole
 
 
+def window(job: Job, frame: int, selection: Selection) -> tuple[slice, slice]:
+    """Rows and columns of the result that are kept; queries are columns of a transposed product."""
+    if job.site.kind not in _ATTENTION:
+        return slice(selection.rows), slice(selection.columns)
+    if selection.queries is None:
+        return slice(None), slice(None)
+    turned = job.product in ("second", "one")
+    tokens = job.right.shape[-1] if turned else job.current.shape[-2]
+    first = frame * selection.queries % max(1, tokens - selection.queries + 1) // 4 * 4
+    queries = slice(first, first + selection.queries)
+    return (slice(None), queries) if turned else (queries, slice(None))
+
+
 def cut(job: Job, item: int, selection: Selection, network: str, steps: int) -> Entry:
     """One matrix product of a job, cut to the selection's window; `item` indexes the job's leading axis."""
-    site, frame, head = job.site, job.start + item, -1
-    place: tuple[int, ...] = (item,)
-    rows, columns = slice(selection.rows), slice(selection.columns)
-    if site.kind in _ATTENTION:
-        head = frame % job.current.shape[1]
-        place = (item, head)
-        rows, columns = slice(None), slice(None)
-        turned = job.product in ("second", "one")
-        tokens = job.right.shape[-1] if turned else job.current.shape[-2]
-        if selection.queries is not None:
-            first = frame * selection.queries % max(1, tokens - selection.queries + 1) // 4 * 4
-            window = slice(first, first + selection.queries)
-            rows, columns = (slice(None), window) if turned else (window, slice(None))
+    site, frame = job.site, job.start + item
+    # Heads take turns over the frames, so that every head is seen.
+    head = frame % job.current.shape[1] if site.kind in _ATTENTION else -1
+    place = (item,) if head < 0 else (item, head)
+    rows, columns = window(job, frame, selection)
     right = job.right if job.right.dim() == 2 else job.right[place]
-    parts = (
-        job.site.kind,
-        f"l{site.layer}",
-        f"n{steps}",
-        f"s{job.step}",
-        f"f{frame}",
-        job.reference_kind,
-        job.product,
-    )
+    where = f"l{site.layer}.n{steps}.s{job.step}.f{frame}"
     return Entry(
-        name=".".join(parts),
+        name=f"{site.kind}.{where}.{job.reference_kind}.{job.product}",
         network=network,
         kind=site.kind,
         layer=site.layer,

@@ -123,20 +123,18 @@ def read(stem: Path = GOLDEN) -> list[Entry]:
     """
     index, path = read_index(stem), stem.with_suffix(".safetensors")
     tensors, _ = checkpoints.read(path)
-    entries = []
-    for line in index["entries"]:
-        facts = {
-            key: value for key, value in line.items() if key not in ("reference", "m", "k", "n", "sha256")
-        }
-        names = {name: f"{line['name']}.{name}" for name in _TYPES}
-        missing = [key for key in names.values() if key not in tensors]
-        if missing:
-            raise VidaError(
-                f"{path} lacks tensor '{missing[0]}', which {stem.with_suffix('.json').name} lists"
-            )
-        operands = {name: tensors[key].long() for name, key in names.items()}
-        entry = Entry(**facts, reference_kind=line["reference"], **operands)
-        if entry.digest() != line["sha256"]:
-            raise VidaError(f"{path}: entry '{entry.name}' does not match its hash in the index")
-        entries.append(entry)
-    return entries
+    try:
+        return [_entry(line, tensors) for line in index["entries"]]
+    except (KeyError, TypeError) as error:
+        raise VidaError(f"{path} and its index do not fit together: {error}") from error
+    except ValueError as error:
+        raise VidaError(f"{path}: {error}") from error
+
+
+def _entry(line: dict[str, object], tensors: dict[str, Tensor]) -> Entry:
+    facts = {key: value for key, value in line.items() if key not in ("reference", "m", "k", "n", "sha256")}
+    operands = {name: tensors[f"{line['name']}.{name}"].long() for name in _TYPES}
+    entry = Entry(**facts, reference_kind=line["reference"], **operands)
+    if entry.digest() != line["sha256"]:
+        raise ValueError(f"entry '{entry.name}' does not match its hash in the index")
+    return entry
