@@ -31,7 +31,8 @@ def table(config: MachineConfig, pdk: Path | None, library: str | None, block: s
         with console.status("") as status:
             synthesiser = Synthesiser(target, pdk, status.update)
             areas = {name: synthesiser.block(config, name) for name in ([block] if block else names)}
-        shown = Table(title=f"{config.name}, {target or 'gate equivalents (NAND2 = 1)'}: measured by Yosys and ABC, no wires")
+        measure = target or "gate equivalents (NAND2 = 1)"
+        shown = Table(title=f"{config.name}, {measure}: measured by Yosys and ABC, no wires")
         for heading in ("block", "um2" if target else "GE", "path, ps", "flip-flops", "memory bits"):
             shown.add_column(heading, justify="left" if heading == "block" else "right")
         for name, area in areas.items():

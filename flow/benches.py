@@ -73,7 +73,8 @@ def _table(outcomes: list[BenchOutcome]) -> Table:
         checks = report.get("checks", {}).values()
         passed = sum(case.passed for case in outcome.result.cases)
         table.add_row(
-            outcome.name, f"{passed} of {len(outcome.result.cases)} passed", f"{sum(check['compared'] for check in checks):,}",
+            outcome.name, f"{passed} of {len(outcome.result.cases)} passed",
+            f"{sum(check['compared'] for check in checks):,}",
             str(sum(check["mismatches"] for check in checks)), f"{sum(map(bool, points.values()))} of {len(points)}",
             f"{outcome.lines_hit} of {outcome.lines}", f"{sum(case.seconds for case in outcome.result.cases):.1f}")
     return table

@@ -11,8 +11,16 @@ from hw.compute.peg import PEG
 from hw.config import Lane, MachineConfig
 from hw.control.counters import CounterValues
 from hw.encode.encoder import Encoder
-from hw.payloads import (init_layout, int8_layout, job_layout, left_layout, native_layout, result_layout,
-                         right_layout, scale_layout)
+from hw.payloads import (
+    init_layout,
+    int8_layout,
+    job_layout,
+    left_layout,
+    native_layout,
+    result_layout,
+    right_layout,
+    scale_layout,
+)
 from hw.vector.requantise import Requantise
 
 

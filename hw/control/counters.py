@@ -47,7 +47,8 @@ class Counters(Component):
         Why none was.
     values : Out(CounterValues)
 
-    Latency: 2 cycles (events are summed first, then counted). Throughput: every event of every cycle. Numerics: modulo 2^32.
+    Latency: 2 cycles (events are summed first, then counted). Throughput: every event of every cycle.
+    Numerics: modulo 2^32.
     """
 
     latency = 2

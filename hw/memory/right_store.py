@@ -81,7 +81,8 @@ class RightStore(Component):
             m.d.comb += self.dense[j].eq(self._late(m, f"dense_{j}", self.dense_k[j], reads, banks))
         if config.sparse_lanes:
             fresh, held = Signal(), Signal.like(self.sparse)
-            m.d.comb += self.sparse.eq(Mux(fresh, self._late(m, "sparse", self.sparse_k, reads, range(len(reads))), held))
+            late = self._late(m, "sparse", self.sparse_k, reads, range(len(reads)))
+            m.d.comb += self.sparse.eq(Mux(fresh, late, held))
             with m.If(self.advance):
                 m.d.sync += [fresh.eq(self.sparse_fresh), held.eq(self.sparse)]
         return m

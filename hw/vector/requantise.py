@@ -95,7 +95,8 @@ class Requantise(Component):
         low, high = (Signal(signed(bits + half), name=f"{name}_{c}") for name in ("low", "high"))
         product = Signal(signed(bits + MULTIPLIER_BITS), name=f"product_{c}")
         # round_shift(x, s) = ((2x >> s) + 1) >> 1; 2x >> s is first limited to what still saturates right.
-        doubled, limited = Signal(signed(len(product) + 1), name=f"doubled_{c}"), Signal(signed(10), name=f"limited_{c}")
+        doubled = Signal(signed(len(product) + 1), name=f"doubled_{c}")
+        limited = Signal(signed(10), name=f"limited_{c}")
         rounded = Signal(signed(10), name=f"rounded_{c}")
         fits = (doubled[9:] == 0) | doubled[9:].all()
         m.d.comb += [doubled.eq((product << 1) >> shift), rounded.eq((limited + 1) >> 1)]
