@@ -37,15 +37,17 @@ def ports_of(component: Component) -> Component:
     return component
 
 
-def sources(dut: Any, component: Component, names: Iterable[str], pauses: Mapping[str, float]) -> dict[str, Source]:
-    """A source for each named stream of `component`."""
-    return {name: Source(dut, *stream_of(component, getattr(component, name)), pauses.get(name, 0.0))
+def sources(dut: Any, component: Component, names: Iterable[str], pauses: Mapping[str, float],
+            group: Any = None) -> dict[str, Source]:
+    """A source for each named stream of `component`, or of its interface `group`."""
+    return {name: Source(dut, *stream_of(component, getattr(group or component, name)), pauses.get(name, 0.0))
             for name in names}
 
 
-def sinks(dut: Any, component: Component, names: Iterable[str], pauses: Mapping[str, float]) -> dict[str, Sink]:
-    """A sink for each named stream of `component`."""
-    return {name: Sink(dut, *stream_of(component, getattr(component, name)), pauses.get(name, 0.0))
+def sinks(dut: Any, component: Component, names: Iterable[str], pauses: Mapping[str, float],
+          group: Any = None) -> dict[str, Sink]:
+    """A sink for each named stream of `component`, or of its interface `group`."""
+    return {name: Sink(dut, *stream_of(component, getattr(group or component, name)), pauses.get(name, 0.0))
             for name in names}
 
 
