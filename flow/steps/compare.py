@@ -18,6 +18,9 @@ from verif.speedup import Silicon, equal_area
 
 #: Policy -> end of the names of its results.
 POLICIES = {"threshold": "", "balance": ".balance"}
+#: The dense network with fewer steps: name, the speed-up that says how many, and where it runs.
+RIVALS = (("dense8", "vs_dense8_equal_area", "the dense network on dense8, at equal area,"),
+          ("same_array", "vs_original_skip", "the dense network on the same array, skipping zeros,"))
 
 
 def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
@@ -37,19 +40,20 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
     add_traffic(step, chosen, preset(chosen.network), load_config("paper").acc_bits, REFRESH)
     for policy, suffix in POLICIES.items():
         progress(f"fewer steps at the cost of vida, {policy}")
-        _add_rival(step, suffix)
+        for name, figure, rival in RIVALS:
+            gain = value_of([*step.results, *simulated.results], f"speedup.vida.{figure}{suffix}")
+            _add_rival(step, f"rival.vida.{name}", suffix, gain, rival)
     return step
 
 
-def _add_rival(step: StepResult, suffix: str) -> None:
-    """`rival.vida.*`: how many steps `dense8` makes in the time of vida's full run, and the quality it keeps.
+def _add_rival(step: StepResult, name: str, suffix: str, gain: float, rival: str) -> None:
+    """`name`.steps and .psnr_db: how many steps the rival makes in the time of vida's full run, and what they keep.
 
-    Nothing where vida is no faster: then the rival makes its full run, and loses nothing.
+    No PSNR where vida is no faster: then the rival makes its full run, and loses nothing.
     """
-    gain = value_of(step.results, f"speedup.vida.vs_dense8_equal_area{suffix}")
     steps = int(STEPS / gain)
-    step.add(f"rival.vida.steps{suffix}", min(steps, STEPS), "steps", "modelled",
-             f"{STEPS} steps / speed-up at equal area, rounded down")
+    step.add(f"{name}.steps{suffix}", min(steps, STEPS), "steps", "modelled",
+             f"steps that {rival} makes in the time of vida's {STEPS}, rounded down, at most {STEPS}")
     if steps < STEPS:
-        step.add(f"rival.vida.psnr_db{suffix}", shorter(steps), "dB", "measured",
+        step.add(f"{name}.psnr_db{suffix}", shorter(steps), "dB", "measured",
                  f"float network small, {steps} against {STEPS} steps, same noise")
