@@ -161,13 +161,12 @@ def _totals(runs: list[Run], work: Work, players: Players, configs: list[Machine
     wrong += sum(run.mismatches for run in runs)
     count = len(golden) + sum(len(part.entries) for part in work.values())
     source = "Verilator against the law, committed vectors and operators.toml, paper and dense8"
-    paper = [run for run in runs if run.machine.startswith("paper")]
-    speed = sum(run.simulated for run in paper) / sum(run.seconds for run in paper)
     return [Figure("rtl.vectors", count, "vectors", "measured", source),
             Figure("rtl.tiles", tiles, "tiles", "measured", source),
             Figure("rtl.results", compared, "results", "measured", source),
             Figure("rtl.mismatches", wrong, "results", "measured", source),
-            Figure("sim.cycles_per_second", speed, "1/s", "measured", "Verilator, a group of paper, verif.player")]
+            Figure("sim.cycles_per_second", players.speed("paper"), "1/s", "measured",
+                   "Verilator, a group of paper, all runs of verif.campaign")]
 
 
 def _occupancies(players: Players, configs: Mapping[str, MachineConfig], runs: list[Run],

@@ -47,7 +47,7 @@ class Run:
     cycles, counters : from the Verilog
     law_cycles : the law's schedule of the same tiles; bound : their best splits (both 0 on a native machine)
     useful : non-zero digits x in-range columns; multipliers : of both lanes; macs : the operator's
-    compared, mismatches : results against the law; simulated, seconds : cycles and wall time of the simulator
+    compared, mismatches : results against the law
     """
 
     operator: Operator
@@ -63,8 +63,6 @@ class Run:
     multipliers: int
     compared: int
     mismatches: int
-    simulated: int
-    seconds: float
     counters: dict[str, int]
 
     @property
@@ -74,10 +72,11 @@ class Run:
 
 
 class Players:
-    """Compiled groups, one for a configuration, built when first asked for."""
+    """Compiled groups, one for a configuration, built when first asked for; `speed` sums their runs by name."""
 
     def __init__(self) -> None:
         self._built: dict[str, Player] = {}
+        self._spent: dict[str, tuple[int, float]] = {}
 
     def of(self, config: MachineConfig) -> Player:
         """The player of `config`."""
@@ -88,7 +87,15 @@ class Players:
 
     def run(self, config: MachineConfig, work: Stimulus, trace: int = 0) -> Played:
         """Play `work` without stalls."""
-        return self.of(config).play(work.beats, work.rows, first_right=work.first_right, trace=trace)
+        played = self.of(config).play(work.beats, work.rows, first_right=work.first_right, trace=trace)
+        cycles, seconds = self._spent.get(config.name, (0, 0.0))
+        self._spent[config.name] = cycles + played.simulated, seconds + played.seconds
+        return played
+
+    def speed(self, name: str) -> float:
+        """Cycles simulated a second of wall time, start of the simulator included, over all runs of `name`."""
+        cycles, seconds = self._spent[name]
+        return cycles / seconds
 
 
 def machines() -> dict[str, MachineConfig]:
@@ -181,8 +188,7 @@ def play_operator(players: Players, config: MachineConfig, machine: str, part: O
     useful = sum(_nonzero_digits(product) * product.right.shape[1] for product in products)
     return Run(part.operator, part.reference, machine, threshold, skip, part.macs, played.cycles, law_cycles,
                sum(best_split(tile, config) for tile in tiles), useful,
-               config.multipliers + config.sparse_multipliers, compared, mismatches, played.simulated,
-               played.seconds, played.counters)
+               config.multipliers + config.sparse_multipliers, compared, mismatches, played.counters)
 
 
 def play_entries(players: Players, config: MachineConfig, entries: Sequence[Entry]) -> tuple[int, int, int]:

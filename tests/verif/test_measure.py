@@ -26,7 +26,7 @@ KINDS = ("qkv", "scores", "values", "out", "fc1", "fc2")
 def run_of(operator: Operator, reference: str = "none", machine: str = "paper", cycles: int = 100,
            skip: bool = True) -> Run:
     return Run(operator, reference, machine, 2, skip, macs=1000, cycles=cycles, law_cycles=0, bound=0, useful=640,
-               multipliers=10, compared=1, mismatches=0, simulated=1, seconds=1.0, counters={})
+               multipliers=10, compared=1, mismatches=0, counters={})
 
 
 def test_shares_are_those_of_the_network() -> None:
