@@ -16,6 +16,7 @@ import torch
 import typer
 
 from model import vectors
+from model.command import run
 from model.exact.network import QuantisedNetwork
 from model.exact.operators import Job, Operators
 from model.exact.step import denoise
@@ -170,4 +171,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

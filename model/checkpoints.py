@@ -56,9 +56,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
 def check_shape(path: Path, metadata: dict[str, object], config: NetworkConfig) -> None:
     """Raise `VidaError` unless the file at `path` holds a network of shape `config`."""
     if metadata.get("config") != config.as_dict():
-        raise VidaError(
-            f"{path} holds a network of shape {metadata.get('config')}, expected {config.as_dict()}"
-        )
+        raise VidaError(f"{path} holds a network of shape {metadata.get('config')}, expected {config.as_dict()}")
 
 
 def save_network(path: Path, network: VideoTransformer, metadata: dict[str, object]) -> None:

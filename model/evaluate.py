@@ -12,6 +12,7 @@ import typer
 from torch import Tensor
 
 from model.checkpoints import load_network
+from model.command import run
 from model.methods import REFRESH, method
 from model.metrics import compare
 from model.quantise import load_quantised
@@ -35,9 +36,7 @@ def integer_videos(
     """Videos (V, F, H, W) of the integer network by the method `name`, same noise, as real values."""
     network = load_quantised(preset)[0]
     starts = zip(network.noise[:videos], network.label[:videos].tolist(), strict=True)
-    samples = [
-        sample_integer(network, noise, label, method(name, refresh=refresh), steps) for noise, label in starts
-    ]
+    samples = [sample_integer(network, noise, label, method(name, refresh=refresh), steps) for noise, label in starts]
     return to_float(torch.stack(samples))
 
 
@@ -76,4 +75,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -35,9 +35,7 @@ def data_videos(preset: str, videos: int, seed: int = 0) -> Tensor:
     return draw(torch.arange(videos) % config.classes, config, generator)
 
 
-def pictures(
-    preset: str, videos: int = 4, steps: int = STEPS, refresh: int = REFRESH
-) -> dict[str, np.ndarray]:
+def pictures(preset: str, videos: int = 4, steps: int = STEPS, refresh: int = REFRESH) -> dict[str, np.ndarray]:
     """Contact sheets of the same classes: training "data", "float" samples, "int8" dense and "vida"."""
     return {
         "data": contact_sheet(data_videos(preset, videos)),

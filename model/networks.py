@@ -134,9 +134,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Tokens (B, F, T, D) and condition (B, D) to tokens."""
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition)[:, None, None].chunk(
-            6, dim=-1
-        )
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition)[:, None, None].chunk(6, dim=-1)
         x = x + gate1 * self.attend(normalise(x) * (1 + scale1) + shift1)
         hidden = self.fc1(normalise(x) * (1 + scale2) + shift2)
         return x + gate2 * self.fc2(functional.gelu(hidden, approximate="tanh"))

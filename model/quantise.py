@@ -18,6 +18,7 @@ import typer
 from torch import Tensor, nn
 
 from model import checkpoints
+from model.command import run
 from model.exact.network import VIDEO_FRACTION_BITS, BlockConstants, Linear, QuantisedNetwork, pack, unpack
 from model.exact.vector.gelu import GeluParams
 from model.exact.vector.layernorm import MODULATION_FRACTION_BITS, LayerNormParams
@@ -107,9 +108,7 @@ def quantise_block(block: nn.Module, prefix: str, absmax: dict[str, float], stre
     return BlockConstants(
         norm1=LayerNormParams.from_real(EPSILON, stream, dim, scale("qkv.in")),
         qkv=qkv,
-        qkv_scale=Scale.from_real(
-            [place / output for place, output in zip(qkv_places, outputs, strict=True)]
-        ),
+        qkv_scale=Scale.from_real([place / output for place, output in zip(qkv_places, outputs, strict=True)]),
         softmax=Scale.from_real(log2),
         normalise=Scale.from_real(v / scale("out.in") / (1 << MEAN_FRACTION_BITS)),
         out=out,
@@ -150,8 +149,7 @@ def quantise(network: VideoTransformer) -> QuantisedNetwork:
         embed_residual=ResidualParams.from_real(embed_places, stream, absmax["embed.out"]),
         position=torch.floor(position + 0.5).long(),
         blocks=tuple(
-            quantise_block(block, f"blocks.{index}", absmax, stream)
-            for index, block in enumerate(network.blocks)
+            quantise_block(block, f"blocks.{index}", absmax, stream) for index, block in enumerate(network.blocks)
         ),
         norm=LayerNormParams.from_real(EPSILON, stream, config.dim, absmax["head.in"] / 127),
         head=head,
@@ -176,9 +174,7 @@ def load_quantised(name: str, path: Path | None = None) -> tuple[QuantisedNetwor
 
 def main(
     preset: Annotated[str, typer.Option(help="tiny or small")],
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="float checkpoint; by default the committed one")
-    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="float checkpoint; by default the committed one")] = None,
 ) -> None:
     """Quantise a trained preset into model/weights."""
     torch.set_num_threads(1)
@@ -191,4 +187,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from model import checkpoints
+from model.command import run
 from model.networks import VideoTransformer, preset
 from model.video import batch
 
@@ -111,9 +112,7 @@ class Run:
         self.average.load_state_dict(state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-        self.step, self.loss, self.seconds, self.seed = (
-            state[k] for k in ("step", "loss", "seconds", "seed")
-        )
+        self.step, self.loss, self.seconds, self.seed = (state[k] for k in ("step", "loss", "seconds", "seed"))
 
 
 def main(
@@ -123,31 +122,30 @@ def main(
     seed: Annotated[int, typer.Option(help="seed of weights and data")] = 0,
     lr: Annotated[float, typer.Option(help="factor on the learning rates")] = 1.0,
     folder: Annotated[Path, typer.Option(help="where the run is kept")] = Path("build/train"),
+    output: Annotated[Path, typer.Option(help="where the averaged network lands at the end")] = checkpoints.WEIGHTS,
 ) -> None:
-    """Train one preset; run again to resume. At the end the averaged network lands in model/weights."""
+    """Train one preset; run again to resume."""
     torch.set_num_threads(1)
-    command = (
-        f"python -m model.train --preset {preset} --steps {steps} --batch {count} --seed {seed} --lr {lr}"
-    )
-    run = Run(preset, seed, lr, folder)
-    run.resume()
+    command = f"python -m model.train --preset {preset} --steps {steps} --batch {count} --seed {seed} --lr {lr}"
+    training = Run(preset, seed, lr, folder)
+    training.resume()
     path, saved = folder / f"{preset}.safetensors", time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not sys.stdout.isatty()) as progress:
-        bar = progress.add_task(preset, total=steps, completed=run.step)
-        while run.step < steps:
-            run.advance(steps, count)
-            progress.update(bar, advance=1, description=f"{preset}: loss {run.loss:.4f}")
+        bar = progress.add_task(preset, total=steps, completed=training.step)
+        while training.step < steps:
+            training.advance(steps, count)
+            progress.update(bar, advance=1, description=f"{preset}: loss {training.loss:.4f}")
             if time.monotonic() - saved > 60:
-                run.save(command, path)
+                training.save(command, path)
                 saved = time.monotonic()
-                pace = run.step * count / run.seconds
-                progress.console.print(f"step {run.step}/{steps} loss {run.loss:.4f} {pace:.0f} videos/s")
-    run.save(command, path)
-    target = checkpoints.WEIGHTS / path.name
+                pace = training.step * count / training.seconds
+                progress.console.print(f"step {training.step}/{steps} loss {training.loss:.4f} {pace:.0f} videos/s")
+    training.save(command, path)
+    target = output / path.name
     checkpoints.publish(path, target)
-    print(f"{preset}: loss {run.loss:.4f} after {run.step} steps, {run.seconds:.0f} s -> {target}")
+    print(f"{preset}: loss {training.loss:.4f} after {training.step} steps, {training.seconds:.0f} s -> {target}")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -87,9 +87,7 @@ def _combine(pairs: list[tuple[str, str]]) -> str:
 def write(stem: Path, entries: list[Entry], command: str) -> None:
     """Write `stem`.safetensors and `stem`.json; raises `VidaError` where the folder cannot be written."""
     tensors = {
-        f"{entry.name}.{name}": getattr(entry, name).to(dtype)
-        for entry in entries
-        for name, dtype in _TYPES.items()
+        f"{entry.name}.{name}": getattr(entry, name).to(dtype) for entry in entries for name, dtype in _TYPES.items()
     }
     lines = [entry.facts() | {"sha256": entry.digest()} for entry in entries]
     index = {"format": FORMAT, "command": command, "sha256": digest(entries), "entries": lines}

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import subprocess
+import sys
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -23,9 +26,7 @@ def test_network_survives_the_file(tiny):
 
 @pytest.mark.parametrize("load", [checkpoints.load_network, load_quantised])
 def test_another_shape_is_refused(tiny, load):
-    with pytest.raises(
-        VidaError, match="tiny.safetensors holds a network of shape.*'dim': 32.*expected.*'dim': 96"
-    ):
+    with pytest.raises(VidaError, match="tiny.safetensors holds a network of shape.*'dim': 32.*expected.*'dim': 96"):
         load("small", tiny)
 
 
@@ -56,3 +57,10 @@ def test_unwritable_folder_is_refused_and_leaves_nothing(tmp_path):
     with pytest.raises(VidaError, match="cannot write"):
         checkpoints.write(tmp_path / "file" / "x.safetensors", {"x": torch.zeros(1)}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_command_reports_a_mistake_in_one_line(tiny):
+    command = [sys.executable, "-m", "model.quantise", "--preset", "small", "--checkpoint", str(tiny)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 2 and run.stdout == ""
+    assert run.stderr.startswith(f"error: {tiny} holds a network of shape") and run.stderr.count("\n") == 1

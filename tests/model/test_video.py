@@ -15,9 +15,7 @@ def test_batch_is_a_function_of_its_seed(name):
     assert first.abs().max() <= 1 and label.max() < config.classes
 
 
-@pytest.mark.parametrize(
-    ("motion", "axis", "sign"), [("right", 3, 1), ("left", 3, -1), ("down", 2, 1), ("up", 2, -1)]
-)
+@pytest.mark.parametrize(("motion", "axis", "sign"), [("right", 3, 1), ("left", 3, -1), ("down", 2, 1), ("up", 2, -1)])
 def test_class_is_the_kind_of_motion(motion, axis, sign):
     config = preset("small")
     label = torch.full((8,), MOTIONS.index(motion))

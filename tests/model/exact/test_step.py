@@ -33,9 +33,7 @@ def test_network_survives_its_file_form():
     network = load_quantised("tiny")[0]
     again = unpack(pack(network), network.config)
     start = network.noise[0]
-    assert torch.equal(
-        denoise(again, start, 0, 7, 20, Operators()), denoise(network, start, 0, 7, 20, Operators())
-    )
+    assert torch.equal(denoise(again, start, 0, 7, 20, Operators()), denoise(network, start, 0, 7, 20, Operators()))
 
 
 def test_steps_and_classes_that_are_not_held_are_refused():
