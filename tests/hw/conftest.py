@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streams of a component in Amaranth's own simulator."""
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from amaranth.lib import data
+from amaranth.sim import Simulator
+
+
+@dataclass
+class Run:
+    """Beats taken from each output, and the cycles in which beats moved on every stream."""
+
+    beats: dict = field(default_factory=dict)
+    moved: dict = field(default_factory=dict)
+    counters: dict = field(default_factory=dict)
+
+
+def plain(value):
+    """A payload as dicts, lists and ints."""
+    if not isinstance(value, data.Const):
+        return int(getattr(value, "value", value))
+    layout = value.shape()
+    if isinstance(layout, data.ArrayLayout):
+        return [plain(value[i]) for i in range(layout.length)]
+    return {name: plain(value[name]) for name, _ in layout}
+
+
+def bind(bench, *given):
+    """A testbench with arguments; Amaranth takes none but coroutine functions."""
+    async def bound(ctx):
+        await bench(ctx, *given)
+
+    return bound
+
+
+@pytest.fixture
+def play():
+    """play(dut, feed={stream: beats}, take={stream: number}, stall=0.0, seed=1, late={stream: cycles}) -> Run."""
+
+    def play(dut, feed, take, stall=0.0, seed=1, late=None, limit=20_000):
+        run, cycle, draw = Run(), [0], random.Random(seed)
+
+        async def source(ctx, name, beats):
+            stream = getattr(dut, name)
+            for _ in range((late or {}).get(name, 0)):
+                await ctx.tick()
+            for beat in beats:
+                while draw.random() < stall:
+                    await ctx.tick()
+                ctx.set(stream.payload, beat)
+                ctx.set(stream.valid, 1)
+                await ctx.tick().until(stream.ready)
+                run.moved[name].append(cycle[0])
+                ctx.set(stream.valid, 0)
+
+        async def sink(ctx, name, number):
+            stream = getattr(dut, name)
+            while len(run.beats[name]) < number:
+                ctx.set(stream.ready, draw.random() >= stall)
+                *_, valid, ready, payload = await ctx.tick().sample(stream.valid, stream.ready, stream.payload)
+                if valid and ready:
+                    run.beats[name].append(plain(payload))
+                    run.moved[name].append(cycle[0])
+            if hasattr(dut, "counters"):
+                for _ in range(3):
+                    await ctx.tick()
+                run.counters = plain(ctx.get(dut.counters))
+
+        async def count(ctx):
+            async for _ in ctx.tick():
+                cycle[0] += 1
+                assert cycle[0] < limit, f"stuck: {({name: len(moved) for name, moved in run.moved.items()})}"
+
+        simulator = Simulator(dut)
+        simulator.add_clock(1e-6)
+        simulator.add_process(count)
+        for name, beats in feed.items():
+            run.moved[name] = []
+            simulator.add_testbench(bind(source, name, beats), background=True)
+        for name, number in take.items():
+            run.moved[name], run.beats[name] = [], []
+            simulator.add_testbench(bind(sink, name, number))
+        simulator.run()
+        return run
+
+    return play
