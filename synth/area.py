@@ -99,7 +99,7 @@ opt -fast
 """
 
 
-_GENERIC = """dfflegalize -cell $_DFF_P_ x
+_GENERIC = """dfflegalize -cell $_DFF_P_ 01
 abc -g AND,NAND,OR,NOR,XOR,XNOR,MUX,AOI3,OAI3,AOI4,OAI4
 opt_clean
 stat
