@@ -10,7 +10,8 @@ CONFIGS = [
     ("tiny", {}), ("tiny", {"drain": "inplace"}), ("tiny", {"allocation": "threshold"}),
     ("tiny", {"allocation": "threshold", "drain": "inplace", "depth": 2}),
     ("tiny", {"allocation": "balance", "drain": "inplace", "depth": 2}),
-    ("tiny", {"allocation": "none", "depth": 4}), ("tiny", {"allocation": "none", "drain": "inplace", "queue_depth": 8}),
+    ("tiny", {"allocation": "none", "depth": 4}),
+    ("tiny", {"allocation": "none", "drain": "inplace", "queue_depth": 8}),
     ("dense8", {}), ("dense8", {"drain": "shadow"}), ("dense8", {"depth": 2, "scan": 2, "slots": 2}),
     ("dense8", {"depth": 4, "scan": 4, "slots": 4, "drain": "shadow"}),
 ]
