@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from flow import pictures
 from flow.collected import Collected
-from flow.tables import FIGURES, PAPER_SHARES, Tables
+from flow.tables import FIGURES, GROUP_PARTS, PAPER_SHARES, Tables
 
 _ROWS = {"data": "training data", "float": "float samples", "int8": "int8 samples", "vida": "ViDA samples, int8"}
 #: Network -> screen pixels for a pixel of its video.
@@ -28,6 +28,7 @@ def draw(collected: Collected, folder: Path) -> dict[str, Markup]:
         "speedups": pictures.speedups({f"{line.method}, {line.policy}": {
             label: line.figures[end] or 0.0 for end, label in FIGURES.items()} for line in Tables(collected).speedups}),
         "rivals": _rivals(collected, sampled),
+        "areas": pictures.areas(Tables(collected).groups, GROUP_PARTS, collected.data["synthesise"]["unit"]),
     }.items()}
     with np.load(folder / "sheets.npz") as sheets:
         for network, scale in _SCALES.items():

@@ -124,6 +124,27 @@ def shares(columns: Mapping[str, Mapping[str, float]]) -> str:
     return _svg(figure)
 
 
+def areas(machines: Mapping[str, Mapping[str, float]], labels: Mapping[str, str], unit: str) -> str:
+    """Area of a whole group of each machine, stacked by part; `labels`: part -> its name, in the order drawn."""
+    figure = _figure(9.5, 0.85 + 0.36 * len(machines))
+    place = figure.subplots()
+    for row, parts in enumerate(machines.values()):
+        left = 0.0
+        for (part, label), colour in zip(labels.items(), (BLUE, GREEN, ORANGE, "#CFCFCF"), strict=True):
+            value = parts.get(part, 0.0)
+            place.barh(row, value, left=left, color=colour, height=0.68, label=label if row == 0 else None)
+            if value > 0.05 * max(sum(other.values()) for other in machines.values()):
+                place.text(left + value / 2, row, f"{value:,.0f}", ha="center", va="center", fontsize=7.5,
+                           color="white" if part in ("ccpe", "requantise") else "#222222")
+            left += value
+    place.set(yticks=range(len(machines)), yticklabels=list(machines), xlabel=f"area of a group, {unit}")
+    place.xaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:,.0f}"))
+    place.invert_yaxis()
+    place.tick_params(axis="y", length=0)
+    figure.legend(loc="outside lower center", ncols=len(labels))
+    return _svg(figure)
+
+
 def speedups(groups: Mapping[str, Mapping[str, float]]) -> str:
     """Grouped bars with their values; 1 is the rival's speed. `groups`: method -> name of the figure -> value."""
     figure = _figure(9.5, 3.0)

@@ -17,6 +17,9 @@ FIGURES = {
 #: Method -> how it is named, its reference, and its quality's name (None: exact).
 METHODS = {"ditto": ("Ditto", "timestep reference, exact", None), "vida": ("ViDA", "frame reference", "quality.vida")}
 POLICIES = {"threshold": "", "balance": ".balance"}
+#: Part of a group's area -> how it is named.
+GROUP_PARTS = {"ccpe": "CCPEs", "requantise": "requantiser", "control": "encoder, allocation, queues, control",
+               "store": "right store (modelled)"}
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,31 @@ class Tables:
                     line[f"{policy}.{reference}"] = own / plain if own and plain else None
             lines.append(line)
         return lines
+
+    @property
+    def depths(self) -> list[dict[str, object]]:
+        """Speed-up at equal area against `dense8` of each depth, by method and policy."""
+        lines = []
+        for method, (name, _, _) in METHODS.items():
+            for policy, suffix in POLICIES.items():
+                values = {depth: self._collected.value(f"speedup.{method}.vs_dense8_depth{depth}_equal_area{suffix}")
+                          for depth in (1, 2, 4)}
+                lines.append({"method": name, "policy": policy, "values": values})
+        return lines
+
+    @property
+    def groups(self) -> dict[str, dict[str, float]]:
+        """Machine -> part of its group -> area; the parts as `GROUP_PARTS` lists them."""
+        found: dict[str, dict[str, float]] = {}
+        for result in self.starting("area."):
+            machine, _, end = result.name.removeprefix("area.").rpartition(".group_")
+            part = next((part for part in GROUP_PARTS if end.startswith(part)), None)
+            if machine and part:
+                found.setdefault(machine, {})[part] = result.value
+            store = result.name.removeprefix("area.").partition(".store_")
+            if store[1]:
+                found.setdefault(store[0], {})["store"] = result.value
+        return found
 
     @property
     def shares_source(self) -> str:

@@ -68,7 +68,7 @@ class Synthesiser:
         parts = {name: every[name].group * _size(found[name]) for name in ("ccpe", "control", "requantise")}
         inside = {name: self.block(config, name) for name, block in every.items() if block.ccpe}
         ccpe = {name: every[name].ccpe * _size(area) for name, area in inside.items()}
-        ccpe["issue"] = _size(self.block(config, "issue")) / config.ccpes
+        ccpe["issue"] = _size(self.block(config, "issue", ("array",))) / config.ccpes
         per_bit = LIBRARIES[self.library].sram_um2_per_bit if self.library else MEMORY_GATE_EQUIVALENTS
         store = None if per_bit is None else per_bit * found["control"].memory_bits
         return GroupArea(sum(parts.values()), store, found["path"].path_ps, parts, ccpe, found | inside)

@@ -13,6 +13,7 @@ from hw.config import load_config
 from model.methods import REFRESH
 from model.networks import preset
 from model.sample import STEPS
+from verif.measure import DEPTHS
 from verif.operators import load_list
 from verif.speedup import Silicon, equal_area
 
@@ -35,6 +36,7 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
     for suffix in POLICIES.values():
         for figure in equal_area(rates, silicon, suffix):
             step.results.append(Result(figure.name, figure.value, figure.unit, kind, f"{figure.source}; {basis}"))
+    step.results += _by_depth(rates, silicon, kind)
     chosen = load_list()
     progress("traffic")
     add_traffic(step, chosen, preset(chosen.network), load_config("paper").acc_bits, REFRESH)
@@ -44,6 +46,20 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
             gain = value_of([*step.results, *simulated.results], f"speedup.vida.{figure}{suffix}")
             _add_rival(step, f"rival.vida.{name}", suffix, gain, rival)
     return step
+
+
+def _by_depth(rates: dict[tuple[str, str], float], silicon: dict[str, Silicon], kind: str) -> list[Result]:
+    """`speedup.*.vs_dense8_depth<n>_equal_area`: the same figure against the baseline of one depth each."""
+    results = []
+    for depth in DEPTHS:
+        for policy, suffix in POLICIES.items():
+            pair = {name: silicon[name] for name in (f"paper{suffix}", f"dense8.depth{depth}")}
+            claims = {figure.name: figure for figure in equal_area(rates, pair, suffix)}
+            for method in ("vida", "ditto"):
+                claim = claims[f"speedup.{method}.vs_dense8_equal_area{suffix}"]
+                name = f"speedup.{method}.vs_dense8_depth{depth}_equal_area{suffix}"
+                results.append(Result(name, claim.value, "1", kind, f"{claim.source}, {policy}; for information"))
+    return results
 
 
 def _add_rival(step: StepResult, name: str, suffix: str, gain: float, rival: str) -> None:

@@ -15,6 +15,9 @@ from verif.measure import machines
 
 #: Synthesised block -> part of a CCPE's area as the paper lists them.
 PARTS = {"dpu": "DPUs", "spu": "SPUs", "issue": "allocation", "merge": "merge"}
+#: Part of a group -> what is in it.
+WORDS = {"ccpe": "all CCPEs of a group", "requantise": "requantiser of a group, four lanes a CCPE",
+         "control": "all the rest of a group: encoder, allocation, right-store logic, drain control, queues, counters"}
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,11 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
             shares = _add_shares(step, group, basis)
     for preset in ("paper", "dense8"):
         config = load_config(preset)
-        recipe = (synthesiser.block(config, "dpu").recipe,)
-        area = synthesiser.block(config, "ccpe", recipe)
-        step.add(f"area.{preset}.ccpe{basis.suffix}", area.um2 if basis.library else area.gate_equivalents, basis.unit,
-                 "measured", f"Yosys and ABC, one CCPE of {preset}, {basis.words}")
-    step.data = {"silicon": silicon, "shares": {basis.library or "gate equivalents": shares}, "basis": basis.words,
+        area = synthesiser.group(config).parts["ccpe"] / config.ccpes
+        step.add(f"area.{preset}.ccpe{basis.suffix}", area, basis.unit, "measured",
+                 f"Yosys and ABC, one CCPE of {preset}, {basis.words}")
+    step.data = {"silicon": silicon, "shares": {basis.library or "gate equivalents": shares},
+                 "basis": basis.words, "unit": basis.unit,
                  "libraries": [basis.library] if basis.library else [],
                  # Without a library a clock is assumed, not found.
                  "kind": "measured" if basis.library else "modelled"}
@@ -68,6 +71,9 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
 def _add_group(step: StepResult, name: str, group: GroupArea, basis: _Basis) -> None:
     step.add(f"area.{name}.group{basis.suffix}", group.logic, basis.unit, "measured",
              f"Yosys and ABC, everything in a group but its right store, {basis.words}")
+    for part, size in group.parts.items():
+        step.add(f"area.{name}.group_{part}{basis.suffix}", size, basis.unit, "measured",
+                 f"Yosys and ABC, {WORDS[part]}, {basis.words}")
     step.add(f"area.{name}.store{basis.suffix}", group.store, basis.unit, "modelled",
              f"{group.blocks['control'].memory_bits} bits of right store at a stated area a bit")
     if group.clock_mhz:

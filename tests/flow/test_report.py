@@ -29,6 +29,7 @@ def results(tmp_path, monkeypatch):
 
     def make(library="asap7", leave_out="", value=1.0):
         names = [name for name in MANDATORY + (MANDATORY_ASAP7 if library else ()) if name != leave_out]
+        names += ["area.paper.group_ccpe_um2.asap7", "area.paper.store_um2.asap7"]
         data = {
             "simulate": {
                 "runs": [run_of(machine, reference, cycles) for machine in ("paper", "paper.balance")
@@ -36,6 +37,7 @@ def results(tmp_path, monkeypatch):
                 "occupancy": {"paper.timestep": TRACE},
                 "digits": [{"operator": "fc1 spatial", "reference": "timestep", "zero": 0.6, "one": 0.3, "two": 0.1}]},
             "synthesise": {"libraries": [library] if library else [], "kind": "measured", "basis": "some basis",
+                           "unit": "um2",
                            "shares": {"asap7": {"DPUs": 0.6, "SPUs": 0.3, "allocation": 0.04, "merge": 0.06}}},
             "quality": {"refresh": 2, "steps": 50, "videos": 4, "shorter": {"20": 30.0, "40": 35.0}}}
         for name in STEPS:
@@ -59,7 +61,7 @@ def test_the_page_is_whole_and_needs_no_other_file(results):
     results()
     page, text, _ = write()
     assert "src=\"http" not in text and "href=\"http" not in text and "{{" not in text
-    assert text.count("<svg") == 5 and text.count("<img alt=\"frames") == 2
+    assert text.count("<svg") == 6 and text.count("<img alt=\"frames") == 2
     assert not re.findall(r">(?:nan|None|inf)<", text)
     assert "&lt;b&gt;fine" in text
     assert "1.200" in text and "class=\"n loses\"" in text       # frame: 60 cycles where 50 are enough
