@@ -70,7 +70,7 @@ class Bench:
         self._compare(work)
 
     def _late(self) -> int:
-        return self.draw.randint(0, 600) if self.draw.random() < self.waits else 0
+        return self.draw.randint(0, 3000) if self.draw.random() < self.waits else 0
 
     def _offer(self, work: JobSet, here: list[int], go: list[int]) -> None:
         dut, now = self.dut, len(self.tiles) - 1

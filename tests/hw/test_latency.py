@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What docstrings state of latency and throughput, of the PE group, the group and its schedule."""
+
+import pytest
+import torch
+
+from hw.compute.peg import PEG
+from hw.config import Lane, load_config
+from hw.payloads import Init
+from hw.top import Group
+from model.exact.encode.encoder import beats
+from model.exact.route.allocation import Tile, schedule
+from verif.jobs import left_beats, panel_of, segment_beat
+
+CONFIGS = [("tiny", {}), ("tiny", {"drain": "inplace", "allocation": "threshold"}),
+           ("tiny", {"depth": 2, "allocation": "none"}), ("dense8", {}),
+           ("dense8", {"depth": 2, "scan": 2, "slots": 2, "drain": "shadow"})]
+NAMES = [f"{preset}-{'-'.join(map(str, changes.values()))}" for preset, changes in CONFIGS]
+
+
+def small(preset, changes):
+    return load_config(preset).replace(ccpes=1, right_rows=32, k_max=256, **changes)
+
+
+def job(length, **fields):
+    return {"rows": 4, "cols": 4, "k": length, "init": 0, "transposed": 0, "emit": 1, "slot": 0, "release": 0,
+            "threshold": 2, "tag": 0, **fields}
+
+
+def rows(length):
+    return [{"value": [k - 9, 1, -1, 127], "last": k == length - 1} for k in range(length)]
+
+
+def segments(current, config, skip=True):
+    if config.lane is Lane.NATIVE:
+        return left_beats(current, torch.zeros_like(current), config)
+    sent = beats(current, torch.zeros_like(current), config, skip)
+    return [segment_beat(beat, n + 1 == len(sent)) for n, beat in enumerate(sent)]
+
+
+@pytest.mark.parametrize("preset, changes", CONFIGS, ids=NAMES)
+def test_a_result_leaves_after_the_stated_latency(play, preset, changes):
+    config = small(preset, changes)
+    current = torch.full((4, 1), 5)
+    peg = PEG(config)
+    run = play(peg, {"job": [job(1)], "right": rows(1), "left": segments(current, config)}, {"result": 4},
+               late={"left": 20})
+    assert run.moved["result"][0] - run.moved["left"][-1] == peg.latency
+    assert run.moved["result"][3] - run.moved["result"][0] == 3
+    group = Group(config)
+    operands = left_beats(current, torch.zeros_like(current), config)
+    run = play(group, {"job": [job(1)], "right": rows(1), "left": operands}, {"accumulators": 4}, late={"left": 20})
+    assert run.moved["accumulators"][0] - run.moved["left"][-1] == group.latency
+
+
+@pytest.mark.parametrize("preset, changes", CONFIGS, ids=NAMES)
+def test_a_tile_costs_its_issues_and_the_drain_in_place(play, preset, changes):
+    config, length, tiles = small(preset, changes), 32, 6
+    current = torch.full((4, length), 0x55)                     # two planes of four non-zeros
+    sent = segments(current, config)
+    run = play(PEG(config), {"job": [job(length)] * tiles, "right": rows(length), "left": sent * tiles},
+               {"result": 4 * tiles}, late={"left": 40})
+    first = run.moved["result"][::4]
+    planes = 1 if config.lane is Lane.NATIVE else 2
+    cost = planes * length // config.depth + (4 if config.drain.value == "inplace" else 0)
+    assert [b - a for a, b in zip(first, first[1:], strict=False)] == [cost] * (tiles - 1)
+
+
+SCHEDULED = [("tiny", {}), ("tiny", {"drain": "inplace"}), ("tiny", {"drain": "inplace", "allocation": "threshold"}),
+             ("tiny", {"depth": 2, "allocation": "none", "queue_depth": 8})]
+
+
+@pytest.mark.parametrize("preset, changes", SCHEDULED, ids=map(str, SCHEDULED))
+@pytest.mark.parametrize("init", [Init.ZERO, Init.BIAS, Init.TILE, Init.HOLD])
+def test_a_group_takes_the_cycles_of_the_laws_schedule(play, preset, changes, init):
+    config, generator = small(preset, changes), torch.Generator().manual_seed(5)
+    tiles, operands, lengths = [], [], (24,) * 6
+    for length, kind in zip(lengths, ("sparse", "near", "dense", "sparse", "zero", "near"), strict=True):
+        current, reference = panel_of(kind, length, generator)
+        tiles.append(Tile(beats(current, reference, config), 2, init))
+        operands += left_beats(current, reference, config)
+    number = {Init.BIAS: 1, Init.TILE: 4}.get(init, 0) * len(tiles)
+    run = play(Group(config), {"job": [job(24, init=init.value)] * len(tiles), "right": rows(24),
+                               "init": [{"value": [1, 2, 3, 4]}] * number, "left": operands},
+               {"accumulators": 4 * len(tiles)}, late={"left": 40})
+    cycles = run.moved["accumulators"][-1] - run.moved["left"][0] + 1
+    law = schedule(tiles, config).cycles
+    # The window of two jobs loses a cycle where a tile ends whose successor has wholly arrived.
+    assert law <= cycles <= law + 1

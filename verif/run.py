@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every bench with the configurations that it runs on by default, and what a run of all of them says."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+from hw.config import Lane, MachineConfig, load_config
+from hw.errors import VidaError
+from hw.workspace import build_folder
+from verif.coverage import LineCoverage, line_coverage
+from verif.simulator import BenchResult
+
+_DEEP = {"depth": 2, "allocation": "threshold", "drain": "inplace"}
+#: bench -> changes to `tiny` (a leading preset name in `base` is changed instead); small, for builds cost most.
+PLAN: dict[str, tuple[dict[str, object], ...]] = {
+    "multiplier": ({}, {"base": "dense8"}),
+    "encoder": ({},),
+    "allocation": ({}, {"depth": 2, "allocation": "threshold"}),
+    "ccpe": ({}, {**_DEEP}),
+    "requantise": ({"ccpes": 1},),
+    "peg": ({}, {**_DEEP}, {"base": "dense8", "ccpes": 2}),
+    "top": ({"pegs": 2, "ccpes": 1},),
+    "sad": ({},),
+}
+#: Benches of blocks that a native machine does not have.
+DIGITS_ONLY = ("allocation", "encoder")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One bench on one configuration. `compared` and `mismatches` add up its tests; `cover` is name -> hits."""
+
+    bench: str
+    config: MachineConfig
+    result: BenchResult
+    lines: tuple[LineCoverage, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all of its tests passed."""
+        return self.result.passed
+
+    @property
+    def compared(self) -> int:
+        """Values compared with the law."""
+        return sum(check["compared"] for check in self.result.report.get("checks", {}).values())
+
+    @property
+    def mismatches(self) -> int:
+        """Values that differ."""
+        return sum(check["mismatches"] for check in self.result.report.get("checks", {}).values())
+
+    @property
+    def cover(self) -> dict[str, int]:
+        """Cover points with their hits."""
+        return self.result.report.get("cover", {})
+
+    @property
+    def first_failure(self) -> str:
+        """The first failed test with its message, "" where all passed."""
+        failed = [f"{case.name}: {case.message}" for case in self.result.cases if not case.passed]
+        return failed[0] if failed else ""
+
+
+def bench_names() -> list[str]:
+    """Names of the benches, in the order in which they run."""
+    return list(PLAN)
+
+
+def plan(names: Iterable[str] = (), config: MachineConfig | None = None) -> list[tuple[str, MachineConfig]]:
+    """(bench, configuration) of the named benches, of all where none is named; with `config` only on that one.
+
+    Raises VidaError for an unknown bench, and for one whose block `config` does not have.
+    """
+    chosen = list(names) or [name for name in PLAN if config is None or _has(config, name)]
+    for name in chosen:
+        if name not in PLAN:
+            raise VidaError(f"unknown bench {name!r}: known are {', '.join(PLAN)}")
+        if config is not None and not _has(config, name):
+            raise VidaError(f"bench {name}: {config.name} is native and has no such block")
+    if config is not None:
+        return [(name, config) for name in chosen]
+    return [(name, _configuration(changes)) for name in chosen for changes in PLAN[name]]
+
+
+def _has(config: MachineConfig, bench: str) -> bool:
+    return config.lane is Lane.DIGIT or bench not in DIGITS_ONLY
+
+
+def _configuration(changes: dict[str, object]) -> MachineConfig:
+    base = load_config(str(changes.get("base", "tiny")))
+    return base.replace(**{name: value for name, value in changes.items() if name != "base"})
+
+
+def run_all(names: Sequence[str] = (), config: MachineConfig | None = None, *, seed: int = 1, coverage: bool = True,
+            progress: Callable[[str, MachineConfig], None] = lambda bench, config: None) -> list[Outcome]:
+    """Run benches (see `plan`), each in its folder below `build/benches`; `progress` hears what comes next."""
+    outcomes = []
+    for bench, machine in plan(names, config):
+        progress(bench, machine)
+        module = importlib.import_module(f"verif.bench_{bench}")
+        workdir = build_folder("benches", f"{bench}-{machine.name}-{machine.digest()[:8]}")
+        result = module.run(workdir, seed=seed, coverage=coverage, **_taken(module, machine))
+        lines = line_coverage([result.coverage]) if result.coverage else []
+        outcomes.append(Outcome(bench, machine, result, tuple(lines)))
+    return outcomes
+
+
+def _taken(module: ModuleType, config: MachineConfig) -> dict[str, MachineConfig]:
+    """The configuration, for a bench that takes one."""
+    return {"config": config} if "config" in inspect.signature(module.run).parameters else {}
