@@ -25,11 +25,11 @@ class Step:
 
 #: In the order in which they are started: the longest first.
 STEPS = {
-    "simulate": Step("flow.steps.simulate", "cycles of the Verilog, against the law", ("hw", "model", "verif"), 1200),
-    "synthesise": Step("flow.steps.synthesise", "area and critical path", ("hw", "synth"), 1200, needs_pdk=True),
-    "quality": Step("flow.steps.quality", "whole sampling runs", ("hw", "model"), 600),
-    "generate": Step("flow.steps.generate", "Verilog of paper, twice", ("hw",), 300),
-    "compare": Step("flow.steps.compare", "speed-ups", ("hw", "model", "verif", "synth"), 300,
+    "simulate": Step("flow.steps.simulate", "cycles of the Verilog, against the law", ("hw", "model", "verif"), 3600),
+    "synthesise": Step("flow.steps.synthesise", "area and critical path", ("hw", "synth"), 3600, needs_pdk=True),
+    "quality": Step("flow.steps.quality", "whole sampling runs", ("hw", "model"), 1800),
+    "generate": Step("flow.steps.generate", "Verilog of paper, twice", ("hw",), 900),
+    "compare": Step("flow.steps.compare", "speed-ups", ("hw", "model", "verif", "synth"), 900,
                     after=("simulate", "synthesise"), needs_pdk=True),
 }
 
