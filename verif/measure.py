@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -163,9 +164,11 @@ def law_tiles(work: Iterable[Product], config: MachineConfig, every: int = 1) ->
 def best_threshold(work: list[tuple[Operands, float]], config: MachineConfig) -> int:
     """The static threshold with the fewest cycles over operators of one kind, each with its weight.
 
-    By the law's schedule on every fourth panel; under `balance` it limits what the sparse lane may take.
+    By the law's schedule on every fourth panel, downhill from 2: cycles first fall, then rise with the threshold.
+    Under `balance` it limits what the sparse lane may take.
     """
 
+    @cache
     def cycles(threshold: int) -> float:
         total = 0.0
         for part, weight in work:
@@ -173,7 +176,11 @@ def best_threshold(work: list[tuple[Operands, float]], config: MachineConfig) ->
             total += weight * schedule(tiles, config).cycles / part.macs
         return total
 
-    return min(range(TILE + 1), key=cycles)
+    best = 2
+    for step in (-1, 1):
+        while 0 <= best + step <= TILE and cycles(best + step) < cycles(best):
+            best += step
+    return best
 
 
 def play_operator(players: Players, config: MachineConfig, machine: str, part: Operands, threshold: int = 0,

@@ -16,11 +16,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+import hw
 from hw.config import MachineConfig
 from hw.control.counters import COUNTERS
 from hw.errors import VidaError
@@ -34,7 +36,7 @@ from verif.verilator import find_compiler, find_verilator
 
 INPUTS = ("job", "left", "right", "init", "scale")
 OUTPUTS = ("accumulators", "int8")
-_SOURCE = Path(__file__).with_name("player.cpp")
+_HARNESS = Path(__file__).with_name("player.cpp")
 _FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint",
           "-Wno-style", "--output-split", "20000")
 _OPTIMISE = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
@@ -123,11 +125,10 @@ def unpack(fields: list[Field], words: np.ndarray) -> dict[str, np.ndarray]:
 
 
 class Player:
-    """A compiled group; `seconds` is what compiling took (0.0 where it was kept)."""
+    """A compiled group; `fields` of each stream's beats, `seconds` that building or finding it took."""
 
-    def __init__(self, executable: Path, ports: list[Port], seconds: float) -> None:
-        self._executable, self.seconds = executable, seconds
-        self.fields = {stream: stream_fields(ports, stream) for stream in (*INPUTS, *OUTPUTS)}
+    def __init__(self, executable: Path, fields: dict[str, list[Field]], seconds: float) -> None:
+        self._executable, self.fields, self.seconds = executable, fields, seconds
 
     def play(self, beats: Mapping[str, Mapping[str, np.ndarray]], rows: Mapping[str, int], *,
              first_right: int = 0, stall: float = 0.0, seed: int = 1, trace: int = 0,
@@ -172,39 +173,63 @@ class Player:
 def build_player(config: MachineConfig, *, timeout_s: float = 600) -> Player:
     """Compile the group of `config`, or take the one kept from before.
 
+    Writing the Verilog takes seconds too, so a note beside the players says which one the sources of `hw` gave.
     Raises VidaError where Verilator or the compiler is missing or fails, or after `timeout_s`.
     """
-    verilog, ports = to_verilog(Group(config), "group")
-    header = _ports_header(ports)
-    tool, compiler = find_verilator(), find_compiler()
-    identity = [verilog, header, _SOURCE.read_text(), _FLAGS, _OPTIMISE, str(tool.executable), tool.version,
-                str(compiler)]
-    key = hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()[:20]
-    kept = build_folder("sim-cache") / f"player-{config.name}-{key}"
+    tool, compiler, folder = find_verilator(), find_compiler(), build_folder("sim-cache")
+    tools = [_FLAGS, _OPTIMISE, str(tool.executable), tool.version, str(compiler)]
+    note = folder / f"player-{config.name}-{_key(config.digest(), _SOURCES, tools)}.json"
     started = time.monotonic()
-    with open(kept.with_name(f"{kept.name}.lock"), "w") as lock:
+    with open(note.with_suffix(".lock"), "w") as lock:
         # Two processes that want the same player compile it once.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if kept.exists():
-            return Player(kept, ports, 0.0)
-        work = Path(tempfile.mkdtemp(prefix="player-", dir=kept.parent))
-        try:
-            (work / "group.v").write_text(verilog)
-            (work / "ports.h").write_text(header)
-            _compile(work, tool.executable, compiler, timeout_s, f"building the player of {config.name}")
-            os.replace(work / "obj" / "player", kept)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    return Player(kept, ports, time.monotonic() - started)
+        known = json.loads(note.read_text()) if note.exists() else {}
+        if not known or not (folder / known["player"]).exists():
+            verilog, ports = to_verilog(Group(config), "group")
+            kept = folder / f"player-{config.name}-{_key(verilog, _ports_header(ports), tools)}"
+            if not kept.exists():
+                _compile(kept, verilog, _ports_header(ports), tool.executable, compiler, timeout_s)
+            fields = {stream: [asdict(field) for field in stream_fields(ports, stream)]
+                      for stream in (*INPUTS, *OUTPUTS)}
+            known = {"player": kept.name, "fields": fields}
+            note.with_suffix(".part").write_text(json.dumps(known))
+            os.replace(note.with_suffix(".part"), note)
+    fields = {stream: [Field(**field) for field in items] for stream, items in known["fields"].items()}
+    return Player(folder / known["player"], fields, time.monotonic() - started)
 
 
-def _compile(work: Path, verilator: Path, compiler: Path, timeout_s: float, what: str) -> None:
-    command = [verilator, "-cc", "--exe", "--prefix", "Vtop", "-o", "player", "--top-module", "group",
-               "-Mdir", "obj", "-CFLAGS", f"-I{work}", *_FLAGS, _SOURCE, "group.v"]
-    run_tool(command, cwd=work, log=work / "verilate.log", timeout_s=timeout_s, what=what)
-    command = ["make", "-C", "obj", "-f", "Vtop.mk", "-j", "2", f"CXX={compiler}", f"LINK={compiler}",
-               f"OBJCACHE={object_cache()}", *_OPTIMISE]
-    run_tool(command, cwd=work, log=work / "make.log", timeout_s=timeout_s, what=what)
+def _key(*parts: object) -> str:
+    text = json.dumps([*parts, _HARNESS.read_text()], default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _sources_of_hw() -> str:
+    """Hash of what the Verilog is made from: the sources of `hw` and of this file, and the generators' versions."""
+    state = hashlib.sha256(f"{version('amaranth')} {version('pyosys')}".encode())
+    for file in (*sorted(Path(hw.__file__).parent.rglob("*.py")), Path(__file__)):
+        state.update(file.read_bytes())
+    return state.hexdigest()
+
+
+#: Taken as the sources are imported: a file that changes later is not what this process makes its Verilog from.
+_SOURCES = _sources_of_hw()
+
+
+def _compile(kept: Path, verilog: str, header: str, verilator: Path, compiler: Path, timeout_s: float) -> None:
+    what = f"building {kept.name}"
+    work = Path(tempfile.mkdtemp(prefix="player-", dir=kept.parent))
+    try:
+        (work / "group.v").write_text(verilog)
+        (work / "ports.h").write_text(header)
+        command = [verilator, "-cc", "--exe", "--prefix", "Vtop", "-o", "player", "--top-module", "group",
+                   "-Mdir", "obj", "-CFLAGS", f"-I{work}", *_FLAGS, _HARNESS, "group.v"]
+        run_tool(command, cwd=work, log=work / "verilate.log", timeout_s=timeout_s, what=what)
+        command = ["make", "-C", "obj", "-f", "Vtop.mk", "-j", "2", f"CXX={compiler}", f"LINK={compiler}",
+                   f"OBJCACHE={object_cache()}", *_OPTIMISE]
+        run_tool(command, cwd=work, log=work / "make.log", timeout_s=timeout_s, what=what)
+        os.replace(work / "obj" / "player", kept)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _ports_header(ports: list[Port]) -> str:
