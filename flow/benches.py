@@ -12,12 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 import verif
-from hw.config import MachineConfig
+from hw.config import Lane, MachineConfig
 from hw.errors import VidaError
 from hw.workspace import build_folder
 from verif.coverage import line_coverage
 from verif.regress import regress
 from verif.simulator import BenchResult
+
+#: Blocks that a native machine does not have.
+_DIGITS_ONLY = ("allocation", "encoder")
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def bench_names() -> list[str]:
 
 
 def run_benches(config: MachineConfig, names: list[str], seed: int, console: Console) -> bool:
-    """Run the benches `names` (all where empty), print a line each; returns whether all passed.
+    """Run the benches `names` (where empty: of all blocks that `config` has), print a line each; whether all passed.
 
     Raises VidaError for an unknown name.
     """
@@ -44,7 +47,8 @@ def run_benches(config: MachineConfig, names: list[str], seed: int, console: Con
     if unknown:
         raise VidaError(f"unknown bench {unknown[0]!r}: known are {', '.join(bench_names())}")
     outcomes = []
-    for name in names or bench_names():
+    present = [name for name in bench_names() if config.lane is Lane.DIGIT or name not in _DIGITS_ONLY]
+    for name in names or present:
         with console.status(f"bench {name} on {config.name}"):
             outcomes.append(_run(name, config, seed))
     console.print(_table(outcomes))

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+import io
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from flow import benches
+from hw.config import load_config
+from verif.simulator import BenchResult, CaseResult
+
+
+@pytest.fixture
+def ran(monkeypatch, tmp_path):
+    """Names of the benches that would run; `multiplier` fails."""
+    names = []
+
+    def run(name, config, seed):
+        names.append(name)
+        case = CaseResult("case", name != "multiplier", "" if name != "multiplier" else "3 is not 4", 0.1)
+        return benches.BenchOutcome(name, BenchResult((case,), tmp_path, tmp_path / "sim.log", report={
+            "checks": {"case": {"compared": 1000, "mismatches": 0}}, "cover": {"hit": 1, "never": 0}}), 3, 4)
+
+    monkeypatch.setattr(benches, "_run", run)
+    return names
+
+
+def test_all_benches_of_the_blocks_that_there_are(ran):
+    benches.run_benches(load_config("tiny"), [], 1, Console(file=io.StringIO()))
+    assert ran == benches.bench_names() and {"peg", "ccpe", "encoder", "allocation", "multiplier", "sad"} <= set(ran)
+    ran.clear()
+    benches.run_benches(load_config("dense8"), [], 1, Console(file=io.StringIO()))
+    assert "peg" in ran and not {"encoder", "allocation"} & set(ran)
+
+
+def test_a_failure_is_printed_and_returned(ran):
+    out = io.StringIO()
+    assert benches.run_benches(load_config("tiny"), ["sad"], 1, Console(file=out, width=120))
+    assert not benches.run_benches(load_config("tiny"), ["sad", "multiplier"], 1, Console(file=out, width=120))
+    text = out.getvalue()
+    assert "failed multiplier case: 3 is not 4" in text and "1 of 2" in text and "1,000" in text and "3 of 4" in text
+
+
+def test_a_regression_with_a_mismatch_fails(monkeypatch):
+    outcome = SimpleNamespace(name="odd", tiles=1, outputs=64, mismatches=1, cycles=9, passed=False, first="row 3: 5")
+    monkeypatch.setattr(benches, "regress", lambda seed, outputs: [outcome])
+    out = io.StringIO()
+    assert not benches.run_regression(1, 10, Console(file=out, width=120))
+    assert "failed odd: row 3: 5" in out.getvalue() and "64 outputs compared, seed 1" in out.getvalue()
