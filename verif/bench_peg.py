@@ -76,7 +76,8 @@ class Bench:
             COVER.hit("left refused", dut.left_valid.value and not dut.left_ready.value)
 
     def _cover(self, work: JobSet, counters: dict[str, int]) -> None:
-        COVER.hit("both lanes", counters["dense_issues"] and counters["sparse_issues"])
+        if self.config.sparse_lanes:
+            COVER.hit("both lanes", counters["dense_issues"] and counters["sparse_issues"])
         COVER.hit("job waits for its right operand", counters["wait_job"])
         for job in work.job:
             COVER.hit("unemitted job", not job["emit"])
