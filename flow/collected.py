@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flow.checks import checks
+from flow.quoted import SHARES
 from flow.results import Check, Result, StepResult, read_step, results_folder, value_of
 from flow.steps import STEPS
 from hw.errors import VidaError
@@ -14,7 +15,7 @@ from hw.errors import VidaError
 
 @dataclass(frozen=True)
 class Collected:
-    """All steps' results and checks (those of the limits included), and each step's data by its name."""
+    """All steps' results, the quoted ones, all checks (those of the limits included), and each step's data."""
 
     results: list[Result]
     checks: list[Check]
@@ -33,6 +34,6 @@ def collect() -> Collected:
         if not path.exists():
             raise VidaError(f"no result of step {name} ({path}): run `make` first")
         steps[name] = read_step(path)
-    results = [result for step in steps.values() for result in step.results]
+    results = [result for step in steps.values() for result in step.results] + [*SHARES.values()]
     found = [check for step in steps.values() for check in step.checks]
     return Collected(results, checks(results) + found, {name: step.data for name, step in steps.items()})

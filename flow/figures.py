@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from flow import pictures
 from flow.collected import Collected
-from flow.tables import FIGURES, GROUP_PARTS, PAPER_SHARES, Tables
+from flow.quoted import SHARES
+from flow.tables import FIGURES, GROUP_PARTS, Tables
 
 _ROWS = {"data": "training data", "float": "float samples", "int8": "int8 samples", "vida": "ViDA samples, int8"}
 #: Network -> screen pixels for a pixel of its video.
@@ -45,7 +46,7 @@ def _svg(text: str) -> Markup:
 
 def _shares(collected: Collected) -> dict[str, dict[str, float]]:
     columns = {f"vida, {library}": parts for library, parts in collected.data["synthesise"]["shares"].items()}
-    return columns | {"paper (quoted)": {part: quoted.value for part, quoted in PAPER_SHARES.items()}}
+    return columns | {"paper (quoted)": {part: quoted.value for part, quoted in SHARES.items()}}
 
 
 def _rivals(collected: Collected, sampled: dict) -> str:

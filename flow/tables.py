@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flow.collected import Collected
+from flow.quoted import SHARES
 from flow.results import Result
 
 #: Figures of a speed-up: end of the name -> what it says.
@@ -20,20 +21,6 @@ POLICIES = {"threshold": "", "balance": ".balance"}
 #: Part of a group's area -> how it is named.
 GROUP_PARTS = {"ccpe": "CCPEs", "requantise": "requantiser", "control": "encoder, allocation, queues, control",
                "store": "right store (modelled)"}
-
-
-@dataclass(frozen=True)
-class Quoted:
-    """A published figure and where it stands."""
-
-    value: float
-    source: str
-
-
-_VIDA = "ViDA, ASP-DAC 2025 (doi 10.1145/3658617.3697692), area table, 7 nm; shares of its four units' sum"
-#: The paper's shares of a CCPE (allocation counted as the array's / its CCPEs).
-PAPER_SHARES = {"DPUs": Quoted(0.635, _VIDA), "SPUs": Quoted(0.316, _VIDA), "allocation": Quoted(0.009, _VIDA),
-                "merge": Quoted(0.040, _VIDA)}
 
 
 @dataclass(frozen=True)
@@ -115,7 +102,7 @@ class Tables:
     @property
     def shares_source(self) -> str:
         """Where the paper's shares stand."""
-        return PAPER_SHARES["DPUs"].source
+        return SHARES["DPUs"].source
 
     def starting(self, prefix: str) -> list[Result]:
         """The results whose names begin with `prefix`, in order."""
