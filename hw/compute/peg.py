@@ -97,7 +97,7 @@ class PEG(Component):
     def _jobs(self, m: Module, issue: IssueUnit, store: RightStore, drain):
         """A job is read twice: by the issue unit when it opens and closes the tile, later by the drain control."""
         shape = job_layout(self._config)
-        m.submodules.issue_jobs = window = RegisterQueue(shape, 2)
+        m.submodules.issue_jobs = window = RegisterQueue(shape, 3)
         m.submodules.drain_jobs = queue = RegisterQueue(shape, JOBS_AHEAD)
         connect(m, queue.o, drain.job)
         m.d.comb += [self.job.ready.eq(window.i.ready & queue.i.ready),

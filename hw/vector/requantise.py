@@ -60,12 +60,10 @@ class Requantise(Component):
             wants_acc.eq(row.emit[0] & ~sent[0]), wants_int8.eq(row.emit[1] & ~sent[1]),
             self.accumulators.payload.eq(row), self.accumulators.valid.eq(self.i.valid & wants_acc),
             move.eq(~full[-1] | self.o.ready), self.o.valid.eq(full[-1]), feed.eq(waits & held & move),
-            enter.eq(self.i.valid & wants_int8 & (~waits | feed)), self.scale.ready.eq(~held),
+            enter.eq(self.i.valid & wants_int8 & (~waits | feed)), self.scale.ready.eq(~held | (feed & first.last)),
             self.i.ready.eq((~wants_acc | self.accumulators.ready) & (~wants_int8 | ~waits | feed))]
         with m.If(self.scale.ready):
             m.d.sync += [scale.eq(self.scale.payload), held.eq(self.scale.valid)]
-        with m.Elif(feed & first.last):
-            m.d.sync += held.eq(0)
         with m.If(self.i.valid):
             m.d.sync += sent.eq(Mux(self.i.ready, 0, sent | Cat(wants_acc & self.accumulators.ready, enter)))
         with m.If(~waits | feed):
