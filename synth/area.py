@@ -95,7 +95,6 @@ opt
 fsm
 opt -fast
 techmap
-opt -fast
 """
 
 
@@ -111,7 +110,7 @@ def _mapping(library: str, files: list[Path], work: Path) -> str:
     """Flip-flops, then logic: map, buffer, size up to the target, size down what has slack."""
     target = TARGET_PS[library]
     (work / "abc.script").write_text(
-        "strash; ifraig; scorr; dc2; dch -f; map -B 0.9; topo; buffer -c; "
+        "strash; dc2; map -B 0.9; topo; buffer -c; "
         f"upsize -D {target}; dnsize -D {target}; stime -p\n")
     cells = " ".join(f"-liberty {file}" for file in files)
     avoid = " ".join(f"-dont_use {pattern}" for pattern in liberty.LIBRARIES[library].dont_use)

@@ -43,14 +43,14 @@ def blocks(config: MachineConfig) -> dict[str, Block]:
 
     A group's area is `ccpe` x CCPEs + `requantise` (four lanes) x CCPEs + `control`: all the rest of the group, with
     its encoder, allocation, right-store logic, drain control, queues and counters, synthesised as one.
-    `path` is a whole group with one CCPE, for paths that cross blocks.
+    `path` is a group with one CCPE and without the requantiser, for paths that cross blocks.
     """
     narrow = config.replace(ccpes=1)
     found = {
         "ccpe": Block(lambda: CCPE(config), group=config.ccpes),
         "requantise": Block(lambda: Requantise(narrow), group=config.ccpes),
         "control": Block(lambda: Group(config), group=1, without=("ccpe", "requantise")),
-        "path": Block(lambda: Group(narrow)),
+        "path": Block(lambda: Group(narrow), without=("requantise",)),
         "dpu": Block(lambda: DPU(config), ccpe=TILE * TILE),
         "issue": Block(lambda: issue_unit(config)(config)),
         "drain": Block(lambda: drain_control(config)(config)),

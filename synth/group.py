@@ -57,13 +57,18 @@ class Synthesiser:
         return self._done[key]
 
     def group(self, config: MachineConfig) -> GroupArea:
-        """The whole group: CCPEs, requantiser, all the rest, and the longest path through a group of one CCPE.
+        """The whole group: CCPEs, requantiser, all the rest, and the longest path.
 
-        Multipliers follow the recipe that makes this configuration's DPU smaller.
+        The path is that of a group with one CCPE, or of its requantiser, which a register sets apart. Multipliers
+        follow the recipe that makes this configuration's DPU smaller.
         """
         recipe = (self.block(config, "dpu").recipe,)
-        found = {name: self.block(config, name, recipe) for name in ("ccpe", "control", "path")}
+        found = {name: self.block(config, name, recipe) for name in ("ccpe", "control")}
         found["requantise"] = self.block(config, "requantise", ("array",))
+        path = None
+        if self.library:
+            found["path"] = self.block(config, "path", recipe)
+            path = max(found[name].path_ps or 0.0 for name in ("path", "requantise"))
         every = blocks(config)
         parts = {name: every[name].group * _size(found[name]) for name in ("ccpe", "control", "requantise")}
         inside = {name: self.block(config, name) for name, block in every.items() if block.ccpe}
@@ -71,7 +76,7 @@ class Synthesiser:
         ccpe["issue"] = _size(self.block(config, "issue", ("array",))) / config.ccpes
         per_bit = LIBRARIES[self.library].sram_um2_per_bit if self.library else MEMORY_GATE_EQUIVALENTS
         store = None if per_bit is None else per_bit * found["control"].memory_bits
-        return GroupArea(sum(parts.values()), store, found["path"].path_ps, parts, ccpe, found | inside)
+        return GroupArea(sum(parts.values()), store, path, parts, ccpe, found | inside)
 
     def _matters(self, config: MachineConfig, name: str) -> str:
         """What tells two instances of a block apart: everything but the name, and for lanes not the policy's kind."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -18,7 +19,7 @@ class Segment:
     plane: int
     digits: tuple[int, int, int, int]
 
-    @property
+    @cached_property
     def nonzeros(self) -> int:
         """Digits that need a multiplier."""
         return sum(digit != 0 for digit in self.digits)
