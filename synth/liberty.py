@@ -70,7 +70,7 @@ def _plain(file: Path) -> Path:
     facts = file.stat()
     plain = build_folder("tools", "liberty") / f"{facts.st_size}-{int(facts.st_mtime)}-{file.stem}"
     if not plain.exists():
-        part = plain.with_suffix(".part")
+        part = plain.with_suffix(f".{os.getpid()}.part")      # two processes may unpack it at the same time
         try:
             part.write_bytes(gzip.decompress(file.read_bytes()))
         except (OSError, EOFError) as error:
