@@ -105,10 +105,12 @@ def synthesize(preset: Preset = "paper", pdk: Pdk = None,
 
 @app.command()
 def simulate(bench: Annotated[list[str] | None, typer.Argument(help="benches to run; default: all")] = None,
-             preset: Preset = "tiny", seed: Seed = 1) -> None:
+             preset: Annotated[str | None, typer.Option("--preset", "-p", metavar="NAME|FILE.toml", help="run on this "
+                                                        "configuration only; default: each bench's own")] = None,
+             seed: Seed = 1) -> None:
     """The cocotb benches under Verilator: bit-exact to the law under random stalls. Waves of failures are kept."""
     from flow.benches import run_benches
-    if not run_benches(load_config(preset), bench or [], seed, Console()):
+    if not run_benches(load_config(preset) if preset else None, bench or [], seed, Console()):
         raise typer.Exit(1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -97,18 +97,12 @@ def _configuration(changes: dict[str, object]) -> MachineConfig:
     return base.replace(**{name: value for name, value in changes.items() if name != "base"})
 
 
-def run_all(names: Sequence[str] = (), config: MachineConfig | None = None, *, seed: int = 1, coverage: bool = True,
-            progress: Callable[[str, MachineConfig], None] = lambda bench, config: None) -> list[Outcome]:
-    """Run benches (see `plan`), each in its folder below `build/benches`; `progress` hears what comes next."""
-    outcomes = []
-    for bench, machine in plan(names, config):
-        progress(bench, machine)
-        module = importlib.import_module(f"verif.bench_{bench}")
-        workdir = build_folder("benches", f"{bench}-{machine.name}-{machine.digest()[:8]}")
-        result = module.run(workdir, seed=seed, coverage=coverage, **_taken(module, machine))
-        lines = line_coverage([result.coverage]) if result.coverage else []
-        outcomes.append(Outcome(bench, machine, result, tuple(lines)))
-    return outcomes
+def run_one(bench: str, config: MachineConfig, *, seed: int = 1) -> Outcome:
+    """Run one bench on `config`, with coverage, in its folder below `build/benches`."""
+    module = importlib.import_module(f"verif.bench_{bench}")
+    workdir = build_folder("benches", f"{bench}-{config.name}-{config.digest()[:8]}")
+    result = module.run(workdir, seed=seed, coverage=True, **_taken(module, config))
+    return Outcome(bench, config, result, tuple(line_coverage([result.coverage]) if result.coverage else ()))
 
 
 def _taken(module: ModuleType, config: MachineConfig) -> dict[str, MachineConfig]:

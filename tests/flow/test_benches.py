@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 import io
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+import verif
 from flow import benches
 from hw.config import load_config
+from verif.run import Outcome, bench_names
 from verif.simulator import BenchResult, CaseResult
 
 
@@ -15,22 +18,32 @@ def ran(monkeypatch, tmp_path):
     """Names of the benches that would run; `multiplier` fails."""
     names = []
 
-    def run(name, config, seed):
+    def run(name, config, *, seed):
         names.append(name)
         case = CaseResult("case", name != "multiplier", "" if name != "multiplier" else "3 is not 4", 0.1)
-        return benches.BenchOutcome(name, BenchResult((case,), tmp_path, tmp_path / "sim.log", report={
-            "checks": {"case": {"compared": 1000, "mismatches": 0}}, "cover": {"hit": 1, "never": 0}}), 3, 4)
+        result = BenchResult((case,), tmp_path, tmp_path / "sim.log", report={
+            "checks": {"case": {"compared": 1000, "mismatches": 0}}, "cover": {"hit": 1, "never": 0}})
+        return Outcome(name, config, result, (SimpleNamespace(hit=3, total=4),))
 
-    monkeypatch.setattr(benches, "_run", run)
+    monkeypatch.setattr(benches, "run_one", run)
     return names
 
 
 def test_all_benches_of_the_blocks_that_there_are(ran):
     benches.run_benches(load_config("tiny"), [], 1, Console(file=io.StringIO()))
-    assert ran == benches.bench_names() and {"peg", "ccpe", "encoder", "allocation", "multiplier", "sad"} <= set(ran)
+    assert ran == bench_names() and {"peg", "ccpe", "encoder", "allocation", "multiplier", "sad"} <= set(ran)
     ran.clear()
     benches.run_benches(load_config("dense8"), [], 1, Console(file=io.StringIO()))
     assert "peg" in ran and not {"encoder", "allocation"} & set(ran)
+
+
+def test_every_bench_file_is_in_the_plan():
+    assert set(bench_names()) == {file.stem[6:] for file in Path(verif.__file__).parent.glob("bench_*.py")}
+
+
+def test_by_default_each_bench_runs_on_its_own_machines(ran):
+    assert not benches.run_benches(None, [], 1, Console(file=io.StringIO()))
+    assert set(ran) == set(bench_names()) and ran.count("peg") == 3
 
 
 def test_a_failure_is_printed_and_returned(ran):
