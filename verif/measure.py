@@ -8,7 +8,7 @@ law.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,9 +17,10 @@ import torch
 
 from hw.config import TILE, Allocation, Drain, Lane, MachineConfig, load_config
 from hw.errors import VidaError
-from model.exact.encode.encoder import beats, digits, panel
-from model.exact.route.allocation import Tile, best_split, schedule
+from model.exact.encode.encoder import digits
+from model.exact.route.allocation import best_split, schedule
 from model.vectors import Entry
+from verif.cycles import law_tiles, predicted
 from verif.operators import TURNED, Operands, Operator
 from verif.player import Played, Player, build_player
 from verif.stimulus import ACCUMULATORS, INT8, Product, Stimulus, stimulus
@@ -149,22 +150,10 @@ def utilisation_figures(players: Players) -> list[Figure]:
     return figures
 
 
-def law_tiles(work: Iterable[Product], config: MachineConfig, every: int = 1) -> list[Tile]:
-    """The law's tiles of some products in the order of the jobs; with `every` only each n-th panel."""
-    result = []
-    for product in work:
-        current, reference = torch.from_numpy(product.current), torch.from_numpy(product.reference)
-        panels = range(0, -(-len(current) // TILE), every)
-        tiles = [Tile(beats(panel(current, n), panel(reference, n), config, product.skip), product.threshold,
-                      product.init_kind, product.transposed) for n in panels]
-        result += tiles * -(-product.right.shape[1] // config.columns)
-    return result
-
-
-def best_threshold(work: list[tuple[Operands, float]], config: MachineConfig) -> int:
+def best_threshold(work: list[tuple[Operands, float]], config: MachineConfig, every: int = 4) -> int:
     """The static threshold with the fewest cycles over operators of one kind, each with its weight.
 
-    By the law's schedule on every fourth panel, downhill from 2: cycles first fall, then rise with the threshold.
+    By the law's schedule on each `every`-th panel, downhill from 2: cycles first fall, then rise with the threshold.
     Under `balance` it limits what the sparse lane may take.
     """
 
@@ -172,7 +161,7 @@ def best_threshold(work: list[tuple[Operands, float]], config: MachineConfig) ->
     def cycles(threshold: int) -> float:
         total = 0.0
         for part, weight in work:
-            tiles = law_tiles(part.products(threshold), config, every=4)
+            tiles = law_tiles(part.products(threshold), config, every)
             total += weight * schedule(tiles, config).cycles / part.macs
         return total
 
@@ -191,7 +180,7 @@ def play_operator(players: Players, config: MachineConfig, machine: str, part: O
     played = players.run(config, work)
     compared, mismatches = work.mismatches(played.accumulators["value"], played.int8["value"])
     tiles = law_tiles(products, config) if config.lane is Lane.DIGIT else []
-    law_cycles = schedule(tiles, config).cycles if tiles else 0
+    law_cycles = predicted(products, config).cycles if tiles else 0
     useful = sum(_nonzero_digits(product) * product.right.shape[1] for product in products)
     return Run(part.operator, part.reference, machine, threshold, skip, part.macs, played.cycles, law_cycles,
                sum(best_split(tile, config) for tile in tiles), useful,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hw.config import TILE
 from hw.errors import VidaError
 from hw.workspace import build_folder
 from model import vectors
@@ -20,6 +21,7 @@ from model.capture import Selection, capture
 from model.checkpoints import WEIGHTS
 from model.networks import NetworkConfig
 from model.quantise import load_quantised
+from model.sample import STEP_CHOICES
 from model.vectors import Entry
 from verif.stimulus import ACCUMULATORS, INT8, Product
 
@@ -64,6 +66,17 @@ class OperatorList(BaseModel):
     tokens: tuple[int, ...] = Field(min_length=1)
     columns: int = Field(ge=1)
     operator: tuple[Operator, ...] = Field(min_length=1)
+
+    def at_steps(self, steps: int) -> OperatorList:
+        """The same operators in a sampling run of `steps` steps, at the same places of it (10, 50, 90 %).
+
+        Raises VidaError for a length that the quantised network holds no modulation vectors for.
+        """
+        if steps not in STEP_CHOICES:
+            raise VidaError(f"sampling run of {steps} steps: the network is quantised for "
+                            f"{', '.join(map(str, STEP_CHOICES))}")
+        places = tuple(max(1, round(place * steps / self.steps)) for place in self.at)
+        return self.model_copy(update={"steps": steps, "at": places})
 
 
 def load_list(path: Path = LIST) -> OperatorList:
@@ -112,6 +125,22 @@ class Operands:
         return sum(e.current.shape[0] * e.current.shape[1] * e.right.shape[1] for e in self.entries
                    if e.product != "second")
 
+    def sampled(self, every: int) -> Operands:
+        """About one `every`-th of the panels, in runs of consecutive ones, so that tiles still overlap.
+
+        A temporal attention, whose products have one or two panels, keeps every `every`-th token instead. Where a
+        run lies moves from step to step. The two products of a step keep equal shares.
+        """
+        if every == 1:
+            return self
+        places = sorted({(entry.step, entry.frame) for entry in self.entries})
+        steps = sorted({step for step, _ in places})
+        tokens = len(places) // len(steps)
+        if tokens > 1:
+            kept = {place for n, place in enumerate(places) if (n + n // tokens) % every == 0}
+            return replace(self, entries=tuple(e for e in self.entries if (e.step, e.frame) in kept))
+        return replace(self, entries=tuple(_cut(entry, steps.index(entry.step), every) for entry in self.entries))
+
     def products(self, threshold: int = 0, skip: bool = True) -> list[Product]:
         """Stimulus: the carried tile is the init wherever there is a reference, and leaves again.
 
@@ -133,6 +162,16 @@ class Operands:
             emit = ACCUMULATORS
         return Product(entry.current.numpy(), entry.reference.numpy(), entry.right.numpy(), init,
                        entry.product in TURNED, emit, threshold, skip, entry.result.numpy())
+
+
+def _cut(entry: Entry, turn: int, every: int) -> Entry:
+    """A run of one `every`-th of the panels (at least one); `turn` moves it along."""
+    panels = -(-len(entry.current) // TILE)
+    length = max(1, panels // every)
+    first = (1 + turn) * length % (panels - length + 1)
+    rows = slice(TILE * first, TILE * (first + length))
+    return replace(entry, current=entry.current[rows], reference=entry.reference[rows], init=entry.init[rows],
+                   result=entry.result[rows])
 
 
 def operands(chosen: OperatorList) -> dict[tuple[Operator, str], Operands]:

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operand sets: other lengths of the sampling run, and samples of panels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hw.errors import VidaError
+from model.vectors import Entry
+from verif.operators import Operands, Operator, load_list
+
+
+def entry(step: int, frame: int, rows: int, columns: int, product: str = "single") -> Entry:
+    current = torch.arange(rows)[:, None].repeat(1, 8)
+    result = torch.arange(rows)[:, None].repeat(1, columns)
+    return Entry(f"{step}.{frame}.{product}", "small", "fc1", 0, "spatial", 50, step, frame, -1, "timestep", product,
+                 current, current, torch.ones(8, columns), result, result)
+
+
+def operands(kind: str, layer: int, entries: list[Entry]) -> Operands:
+    return Operands(Operator(kind=kind, layer=layer, emit=("int8",)), "timestep", tuple(entries))
+
+
+def test_positions_scale_with_the_length_of_the_run() -> None:
+    chosen = load_list()
+    assert chosen.at_steps(50) == chosen
+    assert {steps: chosen.at_steps(steps).at for steps in (20, 8)} == {20: (2, 10, 18), 8: (1, 4, 7)}
+    with pytest.raises(VidaError, match="sampling run of 12 steps: the network is quantised for 50, 20, 8"):
+        chosen.at_steps(12)
+
+
+def test_a_sample_is_a_run_of_panels_that_moves_from_step_to_step() -> None:
+    whole = operands("fc1", 0, [entry(step, 3, 64, 16) for step in (5, 25, 45)])
+    sample = whole.sampled(4)
+    assert whole.sampled(1) is whole and sample.macs * 4 == whole.macs
+    assert [part.current[:, 0].tolist() for part in sample.entries] == [
+        list(range(first, first + 16)) for first in (16, 32, 48)]
+    assert all(torch.equal(part.result[:, 0], part.current[:, 0]) and torch.equal(part.init, part.result)
+               for part in sample.entries)
+
+
+def test_both_products_of_a_step_keep_equal_shares() -> None:
+    entries = [entry(step, 3, 64 if product == "first" else 32, 32, product)
+               for product in ("first", "second") for step in (5, 25, 45)]
+    rows = [len(part.current) for part in operands("values", 0, entries).sampled(4).entries]
+    assert rows == [16, 16, 16, 8, 8, 8]
+
+
+def test_temporal_attention_keeps_whole_tokens() -> None:
+    entries = [entry(step, token, 8, 8, product) for product in ("first", "second")
+               for step in (5, 25, 45) for token in (3, 17, 34, 60)]
+    kept = operands("scores", 3, entries).sampled(4).entries
+    assert [(part.step, part.frame) for part in kept] == 2 * [(5, 3), (25, 60), (45, 34)]
+    assert all(len(part.current) == 8 for part in kept)
