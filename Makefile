@@ -3,7 +3,7 @@
 
 VENV ?= .venv
 PYTHON ?= python3
-EXTRAS ?= model,dev
+EXTRAS ?= model,explore,dev
 PRESET ?= paper
 BUILD ?= build
 JOBS ?= 2

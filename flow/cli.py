@@ -20,6 +20,7 @@ app = typer.Typer(name="vida", no_args_is_help=True, pretty_exceptions_enable=Fa
 Preset = Annotated[str, typer.Option("--preset", "-p", metavar="NAME|FILE.toml",
                                      help=f"configuration: {', '.join(PRESETS)}, or a TOML file")]
 Pdk = Annotated[Path | None, typer.Option("--pdk", envvar="VIDA_PDK", help="folder of Liberty files (.lib, .lib.gz)")]
+Libraries = Annotated[list[str] | None, typer.Option("--library", help="instead of the space's; may be repeated")]
 Seed = Annotated[int, typer.Option("--seed", help="seed of the random operands and stalls; printed")]
 
 
@@ -101,6 +102,35 @@ def synthesize(preset: Preset = "paper", pdk: Pdk = None,
     """Area and critical path of a configuration, block by block."""
     from flow.area import table
     table(load_config(preset), pdk, library, block, Console())
+
+
+@app.command()
+def explore(space: Annotated[str, typer.Argument(metavar="SPACE", help="a .toml file, or a space of vida by name: "
+                                                 "array, chosen, quick")],
+            pdk: Pdk = None, library: Libraries = None,
+            workers: Annotated[int, typer.Option(min=0, help="processes, or jobs of a cluster; 0: no dask, one after "
+                                                 "the other")] = 2,
+            cluster: Annotated[str, typer.Option(help="local, slurm, lsf, pbs, sge")] = "local",
+            cluster_options: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="arguments of the cluster's "
+                                                                 "class in dask-jobqueue")] = None,
+            output: Annotated[Path | None, typer.Option("--output", "-o", help="folder to write to")] = None) -> None:
+    """Sweep configurations: cycles on real operands, area, and who wins per area. A second run does what is missing."""
+    from flow.explore import command
+    done = command.explore(space, pdk, library or [], workers, cluster, cluster_options, output, Console())
+    if not done:
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(first: Annotated[str, typer.Argument(metavar="A", help="preset or TOML file")],
+            second: Annotated[str, typer.Argument(metavar="B", help="preset or TOML file")],
+            pdk: Pdk = None, library: Annotated[str | None, typer.Option(help="asap7, sky130, sg13g2, or ge: gate "
+                                                                         "equivalents")] = None,
+            steps: Annotated[list[int] | None, typer.Option(help="length of the sampling run")] = None,
+            sample: Annotated[int, typer.Option(help="part of the operands: 1 all, 4 a quarter")] = 4) -> None:
+    """Speed-up of configuration A over B at equal area, per operator and weighted by the network's work."""
+    from flow.explore.equal_area import compare as hold
+    hold(first, second, library, pdk, steps or [50], sample, Console())
 
 
 @app.command()

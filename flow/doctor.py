@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from flow.explore.extra import INSTALL as EXPLORE_INSTALL
 from hw.errors import VidaError
 from hw.yosys import INSTALL as YOSYS_INSTALL
 from synth import liberty
@@ -41,15 +42,16 @@ def examine(pdk: Path | None = None) -> list[Finding]:
         _tool("Verilator", _verilator, "simulation"),
         Finding("ccache", True, shutil.which("ccache") or f"none, own object cache {object_cache()}",
                 "faster rebuilds", optional=True),
+        _package("dask", "vida explore", EXPLORE_INSTALL, optional=True),
         _libraries(pdk),
     ]
 
 
-def _package(name: str, needed: str, install: str) -> Finding:
+def _package(name: str, needed: str, install: str, optional: bool = False) -> Finding:
     try:
-        return Finding(name, True, importlib.metadata.version(name), needed)
+        return Finding(name, True, importlib.metadata.version(name), needed, optional)
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, False, f"missing: {install}", needed)
+        return Finding(name, False, f"missing: {install}", needed, optional)
 
 
 def _tool(name: str, find: Callable[[], str], needed: str) -> Finding:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `vida explore` does: check everything, sweep, then write tables, Parquet and plots."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+from rich.console import Console
+
+from flow.explore import best, plots, table
+from flow.explore.cluster import Workers, read_options
+from flow.explore.space import configurations, load_space
+from flow.explore.sweep import Outcome, check, sweep
+from hw.errors import VidaError
+from hw.workspace import build_folder
+
+
+def explore(name: str, pdk: str | Path | None, libraries: list[str], workers: int, cluster: str, options: Path | None,
+            output: Path | None, console: Console) -> bool:
+    """Explore a space; True where every point was found.
+
+    libraries : instead of the space's where there are any
+    workers : processes or jobs; 0: in this process, without dask
+    output : folder of the results (default: build/explore/<space>-<digest>)
+    Raises VidaError for wrong input before anything is written.
+    """
+    space = load_space(name)
+    if libraries:
+        space = space.model_copy(update={"libraries": libraries})
+    machines = configurations(space)
+    check(machines.machines, space, pdk)
+    given = read_options(options)
+    table.need_parquet()
+    if output is not None and output.exists() and not output.is_dir():
+        raise VidaError(f"output {output}: is no folder")
+    console.print(f"{space.name}: {len(machines.machines)} machines, {len(machines.skipped)} combinations are none"
+                  + (f" (first: {machines.skipped[0]})" if machines.skipped else ""))
+    with Workers(workers, cluster, given) if workers else nullcontext() as crew:
+        outcome = sweep(machines.machines, space, pdk, crew, console)
+    folder = output or build_folder("explore") / f"{space.name}-{space.digest()}"
+    if outcome.found:
+        write(outcome, folder, console)
+    for line in outcome.failed:
+        console.print(f"[red]failed[/] {line}", soft_wrap=True)
+    console.print(f"{outcome.kept} results were there already, {len(outcome.failed)} failed; {folder}", soft_wrap=True)
+    return not outcome.failed
+
+
+def write(outcome: Outcome, folder: Path, console: Console) -> None:
+    """points.parquet, a Pareto plot for each library, and the tables, printed and as tables.txt."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VidaError(f"cannot write to {folder}: {error.strerror}") from error
+    table.write_parquet(folder / "points.parquet", outcome.found)
+    setting = best.main_setting(outcome.found)
+    with open(folder / "tables.txt", "w", encoding="utf-8") as stream:
+        for library in dict.fromkeys(machine.library for machine in outcome.found):
+            found = [machine for machine in outcome.found if machine.library == library]
+            (folder / f"pareto-{library}.png").write_bytes(plots.pareto(found, library, setting))
+            against = best.baseline(found, setting)
+            shown = [table.machines_table(found, library, setting, against)]
+            if against:
+                shown.append(table.claims_table(found, library, setting, against))
+            for printer in (console, Console(file=stream, width=200)):
+                printer.print(*shown, sep="\n")

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Synthesis that maps a block once, whatever else changes around it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from flow.explore.kept import digest_of, kept_path, read_kept, sources_digest, write_kept
+from hw.config import MachineConfig
+from hw.verilog import to_rtlil
+from synth import liberty
+from synth.area import Area
+from synth.blocks import blocks
+from synth.group import Synthesiser
+
+_MAPPING = sources_digest("synth/area.py", "synth/liberty.py", "hw/yosys.py")
+
+
+class KeptSynthesiser(Synthesiser):
+    """A synthesiser that keeps each block's figures under its RTLIL, the libraries and the mapping script.
+
+    A block that several configurations or several steps of the main job share is mapped once, and a change elsewhere
+    in the sources does not map it again.
+    """
+
+    def __init__(self, library: str | None, pdk: str | Path | None = None,
+                 progress: Callable[[str], None] = lambda text: None) -> None:
+        super().__init__(library, pdk, progress)
+        self._libraries = library_digest(library, pdk)
+
+    def block(self, config: MachineConfig, name: str, recipes: tuple[str, ...] = ("array", "booth")) -> Area:
+        """One block of `config`, kept or mapped now."""
+        block = blocks(config)[name]
+        text, top, _ = to_rtlil(block.make())
+        path = kept_path("blocks", digest_of(_MAPPING, self._libraries, name, top, block.without, recipes, text))
+        found = read_kept(path)
+        if found is None:
+            found = super().block(config, name, recipes).as_dict()
+            write_kept(path, found)
+        return Area(**found)
+
+
+@lru_cache(maxsize=8)
+def library_digest(library: str | None, pdk: str | Path | None) -> str:
+    """Of the library's Liberty files; raises VidaError where they are not found."""
+    if library is None:
+        return "gate equivalents"
+    return digest_of(library, [hashlib.sha256(file.read_bytes()).hexdigest() for file in liberty.find(library, pdk)])
