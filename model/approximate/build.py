@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From configuration objects to the operators of one sampling run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from model.approximate.chain import Approximate, Feature
+from model.approximate.cmc import CMC
+from model.approximate.config import (
+    AsymRnRConfig,
+    CMCConfig,
+    Config,
+    DiToConfig,
+    EXIONConfig,
+    ORBISConfig,
+    ToMeConfig,
+    check_together,
+)
+from model.approximate.exion import EagerPrediction, FFNReuse
+from model.approximate.guided import ORBIS, DiTo
+from model.approximate.random_tokens import AsymRnR, ToMe
+from model.approximate.work import Work
+from model.exact.match.dito import interval, matching_steps
+from model.exact.network import QuantisedNetwork
+from model.exact.operators import Recorder
+from model.exact.recover.tables import RowTable
+from model.exact.step import denoise
+from model.quantise import CALIBRATION_SEED
+from model.sample import STEPS, starting_noise
+
+
+def match_history(network: QuantisedNetwork, config: DiToConfig, steps: int = STEPS) -> list[list[RowTable]]:
+    """Tables of every timestep of an unreduced run of a calibration video, without penalty (offline)."""
+    feature = DiTo(config.model_copy(update={"weight": 0}), frozenset(range(steps)), Work())
+    operators = Approximate([feature], feature.work)
+    video, history = starting_noise(network.config, 1, CALIBRATION_SEED)[0], []
+    for step in range(steps):
+        video = denoise(network, video, 0, step, steps, operators)
+        history.append([table for layer in sorted(feature.found) for table in feature.found[layer]])
+    return history
+
+
+def dito_steps(network: QuantisedNetwork, config: DiToConfig, steps: int = STEPS) -> frozenset[int]:
+    """Matching timesteps: every `interval`-th, or as the pair match ratio of a calibration video says."""
+    if config.interval is not None:
+        return frozenset(range(0, steps, config.interval))
+    history = match_history(network, config, steps)
+    if config.adaptive:
+        return frozenset(matching_steps(history, config.match_ratio, config.ratio))
+    return frozenset(range(0, steps, interval(history, config.match_ratio, config.ratio)))
+
+
+def _features(config: Config, network: QuantisedNetwork, steps: int, work: Work) -> list[Feature]:
+    side = network.config.size // network.config.patch
+    match config:
+        case CMCConfig():
+            return [CMC(config, (side, side), work)]
+        case ORBISConfig():
+            return [ORBIS(config, work)]
+        case DiToConfig():
+            return [DiTo(config, dito_steps(network, config, steps), work)]
+        case AsymRnRConfig():
+            return [AsymRnR(config, network, work)]
+        case ToMeConfig():
+            return [ToMe(config, network, work)]
+    parts: list[Feature] = []
+    if config.eager is not None:
+        parts.append(EagerPrediction(config.eager, network, work))
+    if config.ffn is not None:
+        parts.append(FFNReuse(config.ffn, work))
+    return parts
+
+
+def build(
+    configs: Sequence[Config], network: QuantisedNetwork, steps: int = STEPS, record: Recorder | None = None
+) -> Approximate:
+    """Fresh operators for one sampling run of `steps` steps by the methods of `configs`.
+
+    A DiTo without an interval samples a calibration video first. Raises `VidaError`, with the reason, for methods
+    that cannot run together or a shape that one cannot serve.
+    """
+    check_together(configs)
+    work = Work()
+    ordered = sorted(configs, key=lambda config: isinstance(config, EXIONConfig))  # EXION's mask is innermost
+    features = [feature for config in ordered for feature in _features(config, network, steps, work)]
+    return Approximate(features, work, record)

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration objects of the approximate methods, and which of them may run together.
+
+Every parameter that a paper does not publish is here; docs/methods/ says which reading each default is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import Enum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hw.errors import VidaError
+from model.exact.match.cmc import Middle, Tail
+from model.exact.match.datm import Rule
+from model.exact.match.dito import Counted, Penalty, Ratio
+from model.exact.match.similarity import Measure
+from model.exact.sparsity.eager import Dominance
+from model.exact.sparsity.ffn_reuse import SecondLayer
+from model.exact.sparsity.leading_one import Detection
+
+Permille = Annotated[int, Field(ge=0, le=1000)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Blocks = tuple[Literal["spatial", "temporal"], ...]
+Linears = tuple[Literal["qkv", "out", "fc1", "fc2"], ...]
+
+
+class Matrices(str, Enum):
+    """Inferred: what CMC's matrices are in a temporal block."""
+
+    FRAMES = "frames"  #: frames, as in a spatial block
+    BLOCK = "block"  #: what the block's attention mixes: the frames of one token place, segments along places
+
+
+class Guide(str, Enum):
+    """Whose similarity decides which tokens are dropped."""
+
+    OUTPUT = "output"  #: attention's output at the last matching timestep (ORBIS, DiTo)
+    INPUT = "input"  #: the block's normalised input at this timestep (ToMe; the rival of ORBIS's abstract)
+
+
+class KeyGuide(str, Enum):
+    """Inferred: whose similarity decides which keys and values are dropped under ORBIS and DiTo."""
+
+    SAME = "same"  #: that of the queries' table
+    VALUE = "value"  #: V at the last matching timestep, in AsymRnR's manner
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CMCConfig(_Config):
+    """CMC (ASPLOS 2024). `threshold` is a mean difference per element in int8 places; below it a row is copied."""
+
+    segment: Count = 8
+    threshold: Annotated[float, Field(ge=0)] = 5.0
+    middle: Middle = Middle.LOWER
+    tail: Tail = Tail.MIDDLE
+    reach: Annotated[int, Field(ge=0)] | None = None
+    matrices: Matrices = Matrices.FRAMES
+    operators: Linears = ("qkv", "fc1")
+    query_threshold: Annotated[float, Field(ge=0)] | None = None
+    query_segment: Count = 4
+
+    @staticmethod
+    def places(threshold: float, dim: int) -> int:
+        """A threshold per element as one of a sum over `dim` elements, rounded half up."""
+        return math.floor(threshold * dim + 0.5)
+
+
+class FFNReuseConfig(_Config):
+    """EXION's FFN-Reuse: `sparse_steps` after a dense one; `threshold` on |GELU output|, None: by `permille`."""
+
+    sparse_steps: Annotated[int, Field(ge=0)] = 2
+    threshold: Annotated[int, Field(ge=0, le=128)] | None = None
+    permille: Permille = 100
+    warm_up: Annotated[int, Field(ge=0)] = 0
+    second_layer: SecondLayer = SecondLayer.DELTA
+    packing: bool = False
+
+
+class EagerConfig(_Config):
+    """EXION's eager prediction: `permille` of a row's keys are kept; MARGIN is in 2^-10 of log2."""
+
+    permille: Annotated[int, Field(ge=1, le=1000)] = 250
+    detection: Detection = Detection.TWO
+    dominance: Dominance = Dominance.MARGIN
+    dominance_threshold: Annotated[int, Field(ge=0)] = 3 << 10
+    blocks: Blocks = ("spatial",)
+
+
+class EXIONConfig(_Config):
+    """EXION (HPCA 2025): either part may be left out."""
+
+    ffn: FFNReuseConfig | None = FFNReuseConfig()
+    eager: EagerConfig | None = EagerConfig()
+
+
+class _Reduction(_Config):
+    """What ORBIS and DiTo share: shares of queries and of keys dropped, matching, unreduced timesteps."""
+
+    q_ratio: Share = 0.5
+    kv_ratio: Share = 0.0
+    rule: Rule = Rule.COVER
+    radius: Permille = 50
+    measure: Measure = Measure.SQUARED
+    bits: Literal[4, 8] = 8
+    after_projection: bool = False
+    kv_guide: KeyGuide = KeyGuide.SAME
+    blocks: Blocks = ("spatial",)
+
+
+class ORBISConfig(_Reduction):
+    """ORBIS (2026): every `refresh` timesteps one is unreduced; `rematch` matches after reduced ones too."""
+
+    guide: Guide = Guide.OUTPUT
+    refresh: Count = 4
+    rematch: bool = False
+
+
+class DiToConfig(_Reduction):
+    """DiTo (2026): constant `interval`, or from the pair match ratio (`match_ratio`, permille) where None."""
+
+    interval: Count | None = None
+    match_ratio: Permille = 500
+    ratio: Ratio = Ratio.PAIRS
+    adaptive: bool = False
+    weight: Annotated[int, Field(ge=0)] = 0
+    counted: Counted = Counted.SOURCE
+    penalty: Penalty = Penalty.ADD
+
+
+class AsymRnRConfig(_Config):
+    """AsymRnR (ICML 2025): random destinations, matched on Q and on V of each head, reused for `interval` steps.
+
+    `stride` is that of the cells in tokens along the rows and columns of a frame.
+    """
+
+    q_ratio: Share = 0.5
+    kv_ratio: Share = 0.3
+    stride: tuple[Count, Count] = (2, 2)
+    interval: Count = 5
+    seed: Count = 1
+
+
+class ToMeConfig(_Config):
+    """ToMe for diffusion (2023): random destinations, cosine of the block's input, merged by mean every step."""
+
+    ratio: Share = 0.5
+    stride: tuple[Count, Count] = (2, 2)
+    seed: Count = 1
+
+
+Config = CMCConfig | EXIONConfig | ORBISConfig | DiToConfig | AsymRnRConfig | ToMeConfig
+
+_TOKENS = (ORBISConfig, DiToConfig, AsymRnRConfig, ToMeConfig)
+
+
+def check_together(configs: Sequence[Config]) -> None:
+    """Raise `VidaError`, with the reason, for methods that cannot run together.
+
+    Together with any other one goes EXION's FFN-Reuse, whose mask covers the FFN alone.
+    """
+    kinds = [type(config) for config in configs]
+    for kind in kinds:
+        if kinds.count(kind) > 1:
+            raise VidaError(f"{kind.__name__} is given twice")
+    tokens = [kind.__name__ for kind in kinds if kind in _TOKENS]
+    eager = any(isinstance(config, EXIONConfig) and config.eager is not None for config in configs)
+    if len(tokens) > 1:
+        raise VidaError(f"{tokens[0]} and {tokens[1]}: both own the tables of dropped tokens")
+    if CMCConfig in kinds and tokens:
+        raise VidaError(f"CMCConfig and {tokens[0]}: a row that one copies from may be one that the other drops")
+    if CMCConfig in kinds and eager:
+        raise VidaError("CMCConfig and eager prediction: CMC copies Q of an I frame's row, which the prediction "
+                        "may have skipped; set EXIONConfig(eager=None)")
+    if tokens and eager:
+        raise VidaError(f"{tokens[0]} and eager prediction: the prediction may keep a key that matching dropped; "
+                        "set EXIONConfig(eager=None)")

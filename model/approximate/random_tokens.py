@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AsymRnR and ToMe over a sampling run: tables with random destinations, in the frames of spatial attention."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from model.approximate.chain import Inner, Product
+from model.approximate.config import AsymRnRConfig, ToMeConfig
+from model.approximate.tokens import Dropped, TokenReduction
+from model.approximate.work import Work
+from model.exact.match.random_destinations import match_random, merge_mean, xorshift32
+from model.exact.match.similarity import Measure, losses
+from model.exact.network import QuantisedNetwork
+from model.exact.recover.tables import recover
+from model.exact.vector.scaling import requantise8
+
+_SPATIAL = ("spatial",)
+
+
+def _grid(network: QuantisedNetwork) -> tuple[int, int]:
+    side = network.config.size // network.config.patch
+    return side, side
+
+
+class AsymRnR(TokenReduction):
+    """Every `interval`-th step matches Q and V of each head as they come; the others reuse the tables."""
+
+    def __init__(self, config: AsymRnRConfig, network: QuantisedNetwork, work: Work) -> None:
+        super().__init__(_SPATIAL, work)
+        self.config, self.network = config, network
+        self.numbers = xorshift32(config.seed)
+
+    def product(self, product: Product, inner: Inner) -> Tensor:
+        """As `Feature.product`; Q is matched before its scores."""
+        site = product.site
+        if self._fresh(product) and site.kind == "scores" and self.config.q_ratio:
+            self.queries[site.layer] = self._match(product.left, self.config.q_ratio)
+        return super().product(product, inner)
+
+    def observe(self, product: Product, result: Tensor) -> None:
+        """Match V, which is projected together with Q."""
+        site, config = product.site, self.network.config
+        if self._fresh(product) and site.kind == "qkv" and self.config.kv_ratio:
+            v = requantise8(result, self.network.blocks[site.layer].qkv_scale).chunk(3, -1)[2]
+            heads = v.reshape(*v.shape[:2], config.heads, -1).transpose(1, 2)  # (F, H, T, d)
+            self.keys[site.layer] = self._match(heads, self.config.kv_ratio)
+
+    def _fresh(self, product: Product) -> bool:
+        return self.step % self.config.interval == 0 and product.site.block in self.blocks
+
+    def _match(self, features: Tensor, ratio: float) -> Dropped:
+        tokens = features.shape[2]
+        drop, grid, stride = tokens - int(tokens * (1 - ratio)), _grid(self.network), self.config.stride
+        self.work.extra["match.differences"] += features.numel() * tokens
+        loss = losses(features, features, Measure.SQUARED).flatten(0, 1)  # (F H, T, T)
+        found = Dropped.stack([match_random(one, grid, stride, drop, self.numbers) for one in loss])
+        return Dropped(*(x.reshape(features.shape[:3]) for x in (found.sources, found.computed)))
+
+
+class ToMe(TokenReduction):
+    """Every step matches a block's input and runs attention on means; outputs are copied back."""
+
+    def __init__(self, config: ToMeConfig, network: QuantisedNetwork, work: Work) -> None:
+        super().__init__(_SPATIAL, work)
+        self.config, self.network = config, network
+        self.numbers = xorshift32(config.seed)
+
+    def product(self, product: Product, inner: Inner) -> Tensor:
+        """As `Feature.product`; rows are merged before the projection."""
+        site = product.site
+        if site.kind == "qkv" and site.block in self.blocks:
+            product = replace(product, left=self._merge(site.layer, product.left))
+        return super().product(product, inner)
+
+    def _merge(self, layer: int, rows: Tensor) -> Tensor:
+        """Rows (F, T, D) with each token replaced by the mean that stands for it."""
+        drop, grid, stride = int(rows.shape[1] * self.config.ratio), _grid(self.network), self.config.stride
+        self.work.extra["match.differences"] += rows.numel() * rows.shape[1]
+        tables = [match_random(losses(x, x, Measure.COSINE), grid, stride, drop, self.numbers) for x in rows]
+        self.queries[layer] = self.keys[layer] = Dropped.stack(tables)
+        return torch.stack([recover(merge_mean(x, table), table) for x, table in zip(rows, tables, strict=True)])

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+import torch
+
+from model.approximate.build import build
+from model.approximate.config import AsymRnRConfig, DiToConfig, Guide, KeyGuide, ORBISConfig, ToMeConfig
+from model.approximate.guided import narrow_sums
+from model.exact.match.datm import Rule, match
+from model.exact.match.dito import Counted, Penalty
+from model.exact.match.random_destinations import match_random, xorshift32
+from model.exact.match.similarity import Measure, losses, narrow
+from model.exact.sparsity.eager import LEAST
+
+
+def run_attention(operators, jobs, layer, step):
+    """QKV, scores, values and output projection of a layer on captured operands."""
+    operators.begin(step)
+    found = []
+    for kind in ("qkv", "scores", "values", "out"):
+        job = jobs[kind, layer, step]
+        if job.right.dim() == 2:
+            found.append(operators.linear(job.site, job.current, job.right, job.init[0, 0]))
+        else:
+            found.append(operators.attention(job.site, job.current, job.right))
+    return found
+
+
+def check(found, jobs, layer, step, queries, keys, heads=None):
+    """Against condensed attention, row by row: `queries`, `keys` are {(matrix, token): stands for it}."""
+    qkv, scores, values, out = (jobs[kind, layer, step].result for kind in ("qkv", "scores", "values", "out"))
+    temporal = layer == 1
+    for a in range(scores.shape[0]):
+        for m in range(scores.shape[2]):
+            place = (m, a) if temporal else (a, m)
+            source = queries.get((a, m), m)
+            from_ = (source, a) if temporal else (a, source)
+            assert torch.equal(found[3][place], out[from_])
+            rows = [0 if (a, m) in queries else 1, *[0 if (a, m) in keys else 1] * 2]
+            for part, kept in enumerate(rows):
+                assert torch.equal(found[0][place][part * 32 : part * 32 + 32],
+                                   qkv[place][part * 32 : part * 32 + 32] * kept)
+            for h in range(2):
+                expected = [LEAST if (a, n) in keys else int(scores[a, h, source, n]) for n in range(scores.shape[3])]
+                assert found[1][a, h, m].tolist() == expected
+                assert torch.equal(found[2][a, h, m], values[a, h, source])
+
+
+def stand_ins(tables):
+    return {(a, i): j for a, table in enumerate(tables) for i, j in table.copied.tolist()}
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("after_projection", [False, True])
+def test_orbis_by_definition(network, jobs, layer, after_projection):
+    config = ORBISConfig(q_ratio=0.5, kv_ratio=0.25, bits=4, measure=Measure.SAD, rule=Rule.PAIRS, refresh=3,
+                         after_projection=after_projection, blocks=("spatial", "temporal"))
+    operators = build([config], network)
+    check(run_attention(operators, jobs, layer, 6), jobs, layer, 6, {}, {})          # unreduced, matched
+    job = jobs["out", layer, 6]
+    features = narrow_sums(job.result) if after_projection else job.current
+    features = narrow(features.transpose(0, 1) if layer == 1 else features, 4)
+    tokens = features.shape[1]
+    loss = [losses(x, x, Measure.SAD) for x in features]
+    queries = stand_ins(match(one, tokens // 2, Rule.PAIRS) for one in loss)
+    keys = stand_ins(match(one, tokens // 4, Rule.PAIRS) for one in loss)
+    for step in (7, 8):
+        before = operators.work.done.copy()
+        check(run_attention(operators, jobs, layer, step), jobs, layer, step, queries, keys)
+        count = 64                                                                   # all tokens of the video
+        kept, kept_keys = count - len(queries), count - len(keys)
+        assert operators.work.done["out"] - before["out"] == kept * 32 * 32
+        assert operators.work.done["qkv"] - before["qkv"] == (kept + 2 * kept_keys) * 32 * 32
+        by_matrix = [
+            (sum(k[0] == a for k in queries), sum(k[0] == a for k in keys)) for a in range(count // tokens)
+        ]
+        pairs = sum((tokens - q) * (tokens - k) for q, k in by_matrix) * 32
+        assert operators.work.done["scores"] - before["scores"] == pairs
+        assert operators.work.done["values"] - before["values"] == pairs
+    check(run_attention(operators, jobs, layer, 9), jobs, layer, 9, {}, {})
+
+
+def test_orbis_guided_by_the_input_matches_as_it_goes(network, jobs):
+    operators = build([ORBISConfig(guide=Guide.INPUT, refresh=4)], network)
+    check(run_attention(operators, jobs, 0, 4), jobs, 0, 4, {}, {})
+    tables = [match(losses(x, x, Measure.SQUARED), 8, Rule.COVER) for x in jobs["qkv", 0, 5].current]
+    check(run_attention(operators, jobs, 0, 5), jobs, 0, 5, stand_ins(tables), {})
+
+
+def test_keys_guided_by_values(network, jobs):
+    operators = build([ORBISConfig(q_ratio=0, kv_ratio=0.5, kv_guide=KeyGuide.VALUE)], network)
+    run_attention(operators, jobs, 0, 4)
+    v = jobs["values", 0, 4].right
+    joined = [torch.cat([v[f, h] for h in range(2)], -1) for f in range(4)]
+    keys = stand_ins(match(losses(x, x, Measure.SQUARED), 8, Rule.COVER) for x in joined)
+    check(run_attention(operators, jobs, 0, 5), jobs, 0, 5, {}, keys)
+
+
+def test_rematching_sees_the_copies(network, jobs):
+    operators = build([ORBISConfig(refresh=4, rematch=True)], network)
+    run_attention(operators, jobs, 0, 4)
+    run_attention(operators, jobs, 0, 5)
+    tables = [match(losses(x, x, Measure.SQUARED), 8, Rule.COVER) for x in jobs["out", 0, 5].current]
+    check(run_attention(operators, jobs, 0, 6), jobs, 0, 6, stand_ins(tables), {})
+
+
+@pytest.mark.parametrize("counted", list(Counted))
+def test_dito_penalises_what_it_chose_before(network, jobs, counted):
+    config = DiToConfig(interval=3, weight=5000, counted=counted, penalty=Penalty.ADD)
+    operators = build([config], network)
+    counts = torch.zeros(4, 16, dtype=torch.int64)
+    for start in (3, 6, 9):
+        check(run_attention(operators, jobs, 0, start), jobs, 0, start, {}, {})
+        tables = []
+        for f, x in enumerate(jobs["out", 0, start].current):
+            count = counts[f][:, None] if counted is Counted.SOURCE else counts[f]
+            tables.append(match(losses(x, x, Measure.SQUARED) + 5000 * count, 8, Rule.COVER))
+            chosen = set(tables[-1].copied[:, 0 if counted is Counted.SOURCE else 1].tolist())
+            counts[f] += torch.tensor([i in chosen for i in range(16)])
+        for step in (start + 1, start + 2):
+            check(run_attention(operators, jobs, 0, step), jobs, 0, step, stand_ins(tables), {})
+
+
+def test_asymrnr_by_definition(network, jobs):
+    operators = build([AsymRnRConfig(q_ratio=0.5, kv_ratio=0.4, interval=2, seed=9)], network)
+    found = run_attention(operators, jobs, 0, 4)
+    scores, values, numbers = jobs["scores", 0, 4], jobs["values", 0, 4], xorshift32(9)
+    # V is matched first, when it is projected; 16 - int(16 * 0.6) tokens are dropped.
+    tables = {}
+    for name, features, drop in (("k", values.right, 7), ("q", scores.current, 8)):
+        for f in range(4):
+            for h in range(2):
+                x = features[f, h]
+                tables[name, f, h] = match_random(losses(x, x, Measure.SQUARED), (4, 4), (2, 2), drop, numbers)
+    for step in (4, 5):
+        found = found if step == 4 else run_attention(operators, jobs, 0, 5)
+        exact = jobs["scores", 0, step].result
+        for f in range(4):
+            for h in range(2):
+                stands = dict(tables["q", f, h].copied.tolist())
+                lost = set(tables["k", f, h].copied[:, 0].tolist())
+                for m in range(16):
+                    row = exact[f, h, stands.get(m, m)].tolist()
+                    assert found[1][f, h, m].tolist() == [LEAST if n in lost else row[n] for n in range(16)]
+        assert torch.equal(found[0], jobs["qkv", 0, step].result)        # projected before it is matched
+
+
+def test_tome_by_definition(network, jobs):
+    operators = build([ToMeConfig(ratio=0.5, seed=3)], network)
+    operators.begin(4)
+    job, numbers = jobs["qkv", 0, 4], xorshift32(3)
+    got = operators.linear(job.site, job.current, job.right, job.init[0, 0])
+    for f in range(4):
+        x = job.current[f]
+        table = match_random(losses(x, x, Measure.COSINE), (4, 4), (2, 2), 8, numbers)
+        stands = dict(table.copied.tolist())
+        for token in range(16):
+            group = [token, *(i for i, j in stands.items() if j == token)]
+            mean = (2 * x[group].sum(0) + len(group)).div(2 * len(group), rounding_mode="floor")
+            expected = job.init[0, 0] + mean @ job.right
+            assert torch.equal(got[f, token], torch.zeros_like(expected) if token in stands else expected)
+    assert operators.work.done["qkv"] == 32 * 32 * 96                    # half of 64 tokens
+
+
+def test_sums_as_features():
+    assert narrow_sums(torch.tensor([0, 127, -127])).tolist() == [0, 127, -127]
+    assert narrow_sums(torch.tensor([128, -130, 1])).tolist() == [64, -65, 1]
+    assert narrow_sums(torch.tensor([255, -256])).tolist() == [64, -64]
+    assert narrow_sums(torch.zeros(3, dtype=torch.int64)).tolist() == [0, 0, 0]
