@@ -126,20 +126,21 @@ class Operands:
                    if e.product != "second")
 
     def sampled(self, every: int) -> Operands:
-        """About one `every`-th of the panels, in runs of consecutive ones, so that tiles still overlap.
+        """About one `every`-th of the panels of a linear operator, in runs of consecutive ones so that tiles overlap.
 
-        A temporal attention, whose products have one or two panels, keeps every `every`-th token instead. Where a
-        run lies moves from step to step. The two products of a step keep equal shares.
+        Where a run lies moves from step to step; runs of all steps share the weights' right slot, for which the
+        fewer panels would else have to wait. Temporal attention keeps every `every`-th token, spatial attention all
+        of its panels, since each right slot is used by these alone.
         """
         if every == 1:
             return self
         places = sorted({(entry.step, entry.frame) for entry in self.entries})
         steps = sorted({step for step, _ in places})
         tokens = len(places) // len(steps)
-        if tokens > 1:
-            kept = {place for n, place in enumerate(places) if (n + n // tokens) % every == 0}
-            return replace(self, entries=tuple(e for e in self.entries if (e.step, e.frame) in kept))
-        return replace(self, entries=tuple(_cut(entry, steps.index(entry.step), every) for entry in self.entries))
+        if self.operator.kind not in ATTENTION:
+            return replace(self, entries=_runs(self.entries, every))
+        kept = {place for n, place in enumerate(places) if tokens == 1 or (n + n // tokens) % every == 0}
+        return replace(self, entries=tuple(entry for entry in self.entries if (entry.step, entry.frame) in kept))
 
     def products(self, threshold: int = 0, skip: bool = True) -> list[Product]:
         """Stimulus: the carried tile is the init wherever there is a reference, and leaves again.
@@ -164,14 +165,18 @@ class Operands:
                        entry.product in TURNED, emit, threshold, skip, entry.result.numpy())
 
 
-def _cut(entry: Entry, turn: int, every: int) -> Entry:
-    """A run of one `every`-th of the panels (at least one); `turn` moves it along."""
-    panels = -(-len(entry.current) // TILE)
-    length = max(1, panels // every)
-    first = (1 + turn) * length % (panels - length + 1)
-    rows = slice(TILE * first, TILE * (first + length))
-    return replace(entry, current=entry.current[rows], reference=entry.reference[rows], init=entry.init[rows],
-                   result=entry.result[rows])
+def _runs(entries: tuple[Entry, ...], every: int) -> tuple[Entry, ...]:
+    """A run of one `every`-th of each entry's panels (at least one); those with equal right operands joined."""
+    joined: dict[bytes, list[tuple[Entry, slice]]] = {}
+    for turn, entry in enumerate(entries):
+        panels = -(-len(entry.current) // TILE)
+        length = max(1, panels // every)
+        first = (1 + turn) * length % (panels - length + 1)
+        rows = slice(TILE * first, TILE * (first + length))
+        joined.setdefault(entry.right.numpy().tobytes(), []).append((entry, rows))
+    names = ("current", "reference", "init", "result")
+    return tuple(replace(parts[0][0], **{name: torch.cat([getattr(entry, name)[rows] for entry, rows in parts])
+                                         for name in names}) for parts in joined.values())
 
 
 def operands(chosen: OperatorList) -> dict[tuple[Operator, str], Operands]:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from flow.explore.best import OPERATORS
 from flow.explore.evaluate import Evaluated
-from flow.explore.space import GATES, Configured, Space, make_space
+from flow.explore.space import BEST, GATES, Configured, Space, make_space
 from flow.explore.sweep import check, sweep
 from hw.config import load_config
 from hw.errors import VidaError
@@ -26,7 +26,7 @@ def compare(first: str, second: str, library: str | None, pdk: str | Path | None
     Raises VidaError for wrong input before anything runs, and where one of both cannot be evaluated.
     """
     configs = load_config(first), load_config(second)
-    fields = {"name": "compare", "base": first, "libraries": [library or GATES], "references": list(REFERENCES),
+    fields = {"name": "compare", "base": first, "libraries": [library or GATES], "references": [*REFERENCES, BEST],
               "steps": steps, "sample": sample}
     space = make_space(fields, "of the options")
     pair = [Configured(name, config.name, config) for name, config in zip((first, second), configs, strict=True)]

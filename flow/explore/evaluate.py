@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from flow.explore.space import GATES, Configured
+from flow.explore.space import BEST, GATES, Configured
 from hw.config import TILE, Allocation, Lane, MachineConfig
 from hw.errors import VidaError
 from model.networks import preset
@@ -29,13 +29,13 @@ class Rate:
     """Cycles of a group for each multiply-accumulate of operators of one kind, or of the network (`operator` = all).
 
     digits_per_mac : multiplications by a non-zero digit, padded columns included (native machines: 0)
-    threshold : the best static one (0: the policy has none, or `operator` = all)
+    threshold : the best static one (None: the policy has none, or several for what the rate covers)
     """
 
     operator: str
     cycles_per_mac: float
     digits_per_mac: float
-    threshold: int = 0
+    threshold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,25 +101,42 @@ def check_store(config: MachineConfig) -> None:
 def rates(config: MachineConfig, steps: int, reference: str, sample: int) -> list[Rate]:
     """One for each operator kind, with its best threshold where the policy has one, and one for all.
 
-    A native machine multiplies whole operands, whatever the reference.
+    A native machine multiplies whole operands, whatever the reference. The reference `best` is for each operator the
+    one of none and timestep, both exact, that takes fewer cycles (Ditto's Defo, from measured cycles).
     """
-    native = config.lane is Lane.NATIVE
-    work = operand_set(steps, "none" if native else reference, sample)
+    asked = ("none",) if config.lane is Lane.NATIVE else ("none", "timestep") if reference == BEST else (reference,)
+    found = [operator_rates(config, steps, name, sample) for name in asked]
+    fastest = {operator: min((part[operator] for part in found), key=lambda rate: rate.cycles_per_mac)
+               for operator in found[0]}
     chosen = load_list()
     share = shares(chosen, preset(chosen.network))
-    result, total = [], [0.0, 0.0]
+    return [_mean(kind, {operator: rate for operator, rate in fastest.items() if kind in (operator.kind, ALL)}, share)
+            for kind in (*KINDS, ALL)]
+
+
+def _mean(name: str, parts: Mapping[Operator, Rate], share: Mapping[Operator, float]) -> Rate:
+    weight = sum(share[operator] for operator in parts)
+    cycles, digits = (sum(share[operator] * getattr(rate, figure) for operator, rate in parts.items()) / weight
+                      for figure in ("cycles_per_mac", "digits_per_mac"))
+    thresholds = {rate.threshold for rate in parts.values()}
+    return Rate(name, cycles, digits, thresholds.pop() if len(thresholds) == 1 else None)
+
+
+@lru_cache(maxsize=64)
+def operator_rates(config: MachineConfig, steps: int, reference: str, sample: int) -> dict[Operator, Rate]:
+    """The rate of each operator of the list, with the best threshold of its kind."""
+    work, result = operand_set(steps, reference, sample), {}
+    chosen = load_list()
+    share = shares(chosen, preset(chosen.network))
     for kind in KINDS:
-        alike = [(part, share[operator]) for operator, part in work.items() if operator.kind == kind]
-        threshold = best_threshold(alike, config, 1) if config.allocation in THRESHOLDED else 0
-        cycles = digits = 0.0
-        for part, weight in alike:
-            found = predicted(part.products(threshold or TILE), config)
-            cycles += weight * found.cycles / part.macs
-            digits += weight * found.digits * config.columns / part.macs
-        weight = sum(weight for _, weight in alike)
-        result.append(Rate(kind, cycles / weight, digits / weight, threshold))
-        total = [total[0] + cycles, total[1] + digits]
-    return [*result, Rate(ALL, *total)]
+        alike = {operator: part for operator, part in work.items() if operator.kind == kind}
+        weighed = [(part, share[operator]) for operator, part in alike.items()]
+        threshold = best_threshold(weighed, config, 1) if config.allocation in THRESHOLDED else None
+        for operator, part in alike.items():
+            found = predicted(part.products(TILE if threshold is None else threshold), config)
+            digits = found.digits * config.columns
+            result[operator] = Rate(kind, found.cycles / part.macs, digits / part.macs, threshold)
+    return result
 
 
 def silicon(config: MachineConfig, synthesiser: Synthesiser) -> Silicon:

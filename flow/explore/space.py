@@ -3,7 +3,7 @@
 
     base = "paper"                  # preset, or a configuration file
     libraries = ["asap7"]           # or "ge": gate equivalents, equal clocks
-    references = ["timestep"]       # of none, timestep, frame
+    references = ["timestep"]       # of none, timestep, frame; best: the faster of none and timestep, by operator
     steps = [50]                    # lengths of the sampling run
     sample = 4                      # a quarter of every operand; 1: the whole
     [axes]                          # every combination
@@ -35,6 +35,8 @@ from synth.liberty import LIBRARIES
 from verif.operators import REFERENCES
 
 SPACES = Path(__file__).with_name("spaces")
+#: Beside the list's references: for each operator the faster of none and timestep, both exact.
+BEST = "best"
 #: The "library" of gate equivalents: areas without any Liberty file, clocks taken as equal.
 GATES = "ge"
 #: More points than this are a slip in the file, not a sweep.
@@ -65,7 +67,7 @@ class Space(BaseModel):
     name: Name
     base: str
     libraries: Annotated[list[str], Field(min_length=1)] = [GATES]
-    references: Annotated[list[Literal[REFERENCES]], Field(min_length=1)] = ["timestep"]
+    references: Annotated[list[Literal[*REFERENCES, BEST]], Field(min_length=1)] = ["timestep"]
     steps: Annotated[list[int], Field(min_length=1)] = [STEP_CHOICES[0]]
     sample: Literal[1, 2, 4] = 4
     axes: Axes = {}

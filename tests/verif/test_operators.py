@@ -34,17 +34,15 @@ def test_a_sample_is_a_run_of_panels_that_moves_from_step_to_step() -> None:
     whole = operands("fc1", 0, [entry(step, 3, 64, 16) for step in (5, 25, 45)])
     sample = whole.sampled(4)
     assert whole.sampled(1) is whole and sample.macs * 4 == whole.macs
-    assert [part.current[:, 0].tolist() for part in sample.entries] == [
-        list(range(first, first + 16)) for first in (16, 32, 48)]
+    # The weights are the same in all steps: one right slot.
+    assert [part.current[:, 0].tolist() for part in sample.entries] == [list(range(16, 64))]
     assert all(torch.equal(part.result[:, 0], part.current[:, 0]) and torch.equal(part.init, part.result)
                for part in sample.entries)
 
 
-def test_both_products_of_a_step_keep_equal_shares() -> None:
-    entries = [entry(step, 3, 64 if product == "first" else 32, 32, product)
-               for product in ("first", "second") for step in (5, 25, 45)]
-    rows = [len(part.current) for part in operands("values", 0, entries).sampled(4).entries]
-    assert rows == [16, 16, 16, 8, 8, 8]
+def test_spatial_attention_stays_whole() -> None:
+    whole = operands("values", 0, [entry(step, 3, 64, 32) for step in (5, 25, 45)])
+    assert whole.sampled(4).entries == whole.entries
 
 
 def test_temporal_attention_keeps_whole_tokens() -> None:
