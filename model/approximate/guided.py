@@ -61,7 +61,7 @@ class _Guided(TokenReduction):
     def _tables(self, features: Tensor, ratio: float, change: Callable[[int, Tensor], Tensor]) -> list[RowTable]:
         config, (matrices, tokens, dim) = self.config, features.shape
         small = narrow(features, config.bits)
-        self.work.extra["match.differences"] += matrices * tokens * tokens * dim
+        self.work.extra["match.element_operations"] += matrices * tokens * tokens * dim
         return [
             match(change(place, losses(x, x, config.measure)), int(tokens * ratio), config.rule, None, config.radius)
             for place, x in enumerate(small)

@@ -55,7 +55,7 @@ class AsymRnR(TokenReduction):
     def _match(self, features: Tensor, ratio: float) -> Dropped:
         tokens = features.shape[2]
         drop, grid, stride = tokens - int(tokens * (1 - ratio)), _grid(self.network), self.config.stride
-        self.work.extra["match.differences"] += features.numel() * tokens
+        self.work.extra["match.element_operations"] += features.numel() * tokens
         loss = losses(features, features, Measure.SQUARED).flatten(0, 1)  # (F H, T, T)
         found = Dropped.stack([match_random(one, grid, stride, drop, self.numbers) for one in loss])
         return Dropped(*(x.reshape(features.shape[:3]) for x in (found.sources, found.computed)))
@@ -79,7 +79,7 @@ class ToMe(TokenReduction):
     def _merge(self, layer: int, rows: Tensor) -> Tensor:
         """Rows (F, T, D) with each token replaced by the mean that stands for it."""
         drop, grid, stride = int(rows.shape[1] * self.config.ratio), _grid(self.network), self.config.stride
-        self.work.extra["match.differences"] += rows.numel() * rows.shape[1]
+        self.work.extra["match.element_operations"] += rows.numel() * rows.shape[1]
         tables = [match_random(losses(x, x, Measure.COSINE), grid, stride, drop, self.numbers) for x in rows]
         self.queries[layer] = self.keys[layer] = Dropped.stack(tables)
         return torch.stack([recover(merge_mean(x, table), table) for x, table in zip(rows, tables, strict=True)])
