@@ -24,16 +24,25 @@ TILE = 4
 class Lane(str, Enum):
     """What an element of the array multiplies."""
 
-    DIGIT = "digit"  #: 4-bit digit x 8-bit operand, shift-add; zeros are skipped. The generator's subject.
+    DIGIT = "digit"  #: radix-16 digit x 8-bit operand, shift-add; zeros are skipped. The generator's subject.
     NATIVE = "native"  #: 8-bit x 8-bit, nothing skipped, no encoder. The baseline `dense8`.
 
 
 class Allocation(str, Enum):
-    """Which lane takes a segment of four digits."""
+    """Which multiplier takes which digit of a segment of four."""
 
-    NONE = "none"  #: dense lane only: smallest array, a lone non-zero costs a whole dense issue
+    NONE = "none"  #: dense lane only: simplest, a lone non-zero costs a whole dense issue
+    SPARSE = "sparse"  #: sparse lane only: every issue is useful, few multipliers for as many accumulators
     THRESHOLD = "threshold"  #: ViDA: a static count per operator kind splits; lanes wait for each other at a tile's end
     BALANCE = "balance"  #: densest segments to the dense lane, thinnest to the sparse lane, whichever is free
+    MERGE = "merge"  #: segments share an issue: each element chooses among several right buses, no sparse lane
+
+
+class SparseSum(str, Enum):
+    """Where the sparse lane's products are added up."""
+
+    OWN = "own"  #: accumulators of its own, added to the dense lane's as a tile leaves; short path, many registers
+    SHARED = "shared"  #: the dense lane's accumulators: an adder in each element, no registers and no merge unit
 
 
 class Drain(str, Enum):
@@ -62,7 +71,11 @@ class MachineConfig(BaseModel):
     drain: Annotated[Drain, Field(description="how results leave")] = Drain.INPLACE
     scan: Annotated[int, _count(1, 16, "columns k that the encoder takes a cycle")] = 4
     slots: Annotated[int, _count(1, 16, "segments a beat from encoder to allocation")] = 4
-    queue_depth: Annotated[int, _count(2, 32, "places of a pool; there is one pool per residue of k")] = 6
+    queue_depth: Annotated[int, _count(2, 32, "places of a pool or queue; there is one per residue of k")] = 6
+    buses: Annotated[Literal[2, 4], Field(description="right buses that an element chooses from (merge only)")] = 2
+    sparse_sum: Annotated[SparseSum, Field(description="where the sparse lane accumulates")] = SparseSum.OWN
+    requantise_cycles: Annotated[Literal[1, 2, 4], Field(description="cycles a requantised row takes; the requantiser "
+                                                                     "has columns / this lanes")] = 1
     right_rows: Annotated[int, _count(8, 8192, "rows k in one slot of the right store")] = 512
     k_max: Annotated[int, _count(8, 65536, "longest K over all chunks; sets acc_bits only")] = 8192
     tag_bits: Annotated[int, _count(1, 32, "bits of a job's tag")] = 16
@@ -77,13 +90,19 @@ class MachineConfig(BaseModel):
             if getattr(self, field) % self.residues:
                 problems.append(f"{field} is {getattr(self, field)}, must be a multiple of {self.residues}, the number "
                                 "of residues of k (depth, twice that with a sparse lane)")
+        if self.allocation is Allocation.SPARSE and (self.depth != 1 or self.sparse_sum is not SparseSum.SHARED):
+            problems.append(f"allocation = sparse has no dense lane: depth is {self.depth}, must be 1; sparse_sum is "
+                            f"{self.sparse_sum.value}, must be shared")
+        if self.allocation is Allocation.MERGE and self.buses > self.residues:
+            problems.append(f"buses is {self.buses}, must be at most 2 x depth = {self.residues}")
         if self.slots > 2 * self.scan:
             problems.append(f"slots is {self.slots}, must be at most 2 x scan = {2 * self.scan}")
         if self.queue_depth < 2 * self.slots_per_residue:
             problems.append(f"queue_depth is {self.queue_depth}, must hold two beats of a residue: "
                             f"at least {2 * self.slots_per_residue}")
-        if self.right_rows % (2 * self.depth):
-            problems.append(f"right_rows is {self.right_rows}, must be a multiple of 2 x depth = {2 * self.depth}")
+        if self.right_rows % (2 * self.depth) or self.right_rows < 4 * self.depth:
+            problems.append(f"right_rows is {self.right_rows}, must be a multiple of 2 x depth = {2 * self.depth} "
+                            f"and at least {4 * self.depth}")
         if self.right_rows > self.k_max:
             problems.append(f"right_rows is {self.right_rows}, must be at most k_max = {self.k_max}")
         if self.sad_lanes & (self.sad_lanes - 1):
@@ -95,15 +114,31 @@ class MachineConfig(BaseModel):
     @property
     def sparse_lanes(self) -> int:
         """Sparse (1x4 SPU) lanes of a CCPE: one where the allocation policy uses it, else none."""
-        return int(self.allocation is not Allocation.NONE)
+        return int(self.allocation in (Allocation.SPARSE, Allocation.THRESHOLD, Allocation.BALANCE))
+
+    @property
+    def own_sparse_sum(self) -> bool:
+        """There is a sparse lane with accumulators of its own."""
+        return bool(self.sparse_lanes) and self.sparse_sum is SparseSum.OWN
+
+    @property
+    def dense_depth(self) -> int:
+        """Multipliers of an element of the dense lane: 0 where there is only a sparse lane."""
+        return 0 if self.allocation is Allocation.SPARSE else self.depth
 
     @property
     def residues(self) -> int:
-        """Banks of the right store, pools of the allocation: k modulo this tells which.
+        """Banks of the right store, pools or queues of the allocation: k modulo this tells which.
 
-        One for each column of depth; two with a sparse lane, so that the lanes read different banks in a cycle.
+        One for each column of depth; two where two rows of a column are read at once, by both lanes or by elements
+        that choose.
         """
-        return self.depth * (2 if self.sparse_lanes else 1)
+        return self.depth * (1 if self.allocation in (Allocation.NONE, Allocation.SPARSE) else 2)
+
+    @property
+    def right_reads(self) -> int:
+        """Rows of the right operand that reach the elements of the dense lane in a cycle."""
+        return self.residues if self.allocation is Allocation.MERGE else self.dense_depth
 
     @property
     def slots_per_residue(self) -> int:
@@ -123,7 +158,7 @@ class MachineConfig(BaseModel):
     @property
     def multipliers(self) -> int:
         """DPU multipliers of one PEG."""
-        return TILE * self.columns * self.depth
+        return TILE * self.columns * self.dense_depth
 
     @property
     def sparse_multipliers(self) -> int:

@@ -2,15 +2,18 @@
 """Every bus of the PEG, typed once (design: the PEG interface).
 
 A *segment* is four digits of one column k of the left operand in one plane; a *slot* carries one segment of a beat.
+A *digit* is -8..8, radix 16. It travels as a window of five bits, the nibble and below it the bit that carries into it
+(value = nibble as two's complement + that bit), and reaches the elements as two radix-4 Booth digits, recoded where
+all columns still share it.
 """
 
 from __future__ import annotations
 
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
-from amaranth.utils import ceil_log2
+from amaranth.utils import ceil_log2, exact_log2
 
-from hw.config import TILE, Lane, MachineConfig
+from hw.config import TILE, Allocation, Lane, MachineConfig
 from hw.numerics import MULTIPLIER_BITS, SHIFT_MAX
 
 
@@ -58,6 +61,11 @@ def k_shape(config: MachineConfig):
     return unsigned(ceil_log2(config.right_rows))
 
 
+def word_shape(config: MachineConfig):
+    """A row of a right slot within its bank: k / residues."""
+    return unsigned(k_shape(config).width - exact_log2(config.residues))
+
+
 def job_layout(config: MachineConfig) -> data.StructLayout:
     """One panel of four left rows against one right slot."""
     return data.StructLayout({
@@ -69,7 +77,7 @@ def job_layout(config: MachineConfig) -> data.StructLayout:
         "emit": 2,                                # bit 0: accumulators leave; bit 1: requantised int8 leaves
         "slot": 1,                                # right slot to use
         "release": 1,                             # last job on that right slot: it may be filled again
-        "threshold": range(TILE + 1),             # segments of 1..threshold non-zeros may go to the sparse lane
+        "threshold": range(TILE + 1),             # segments of 1..threshold digits may go to the sparse lane
         "tag": unsigned(config.tag_bits)})
 
 
@@ -83,14 +91,19 @@ def left_layout(config: MachineConfig) -> data.StructLayout:
         "last": 1})
 
 
+#: A digit as it travels: bit 0 carries into the nibble above it.
+DIGIT_BITS = 5
+
+
 def slot_layout(config: MachineConfig) -> data.StructLayout:
-    """One segment: sign and 4-bit magnitude of four rows."""
+    """One segment: which rows are to be issued, and the digits of the four rows."""
     return data.StructLayout({
-        "valid": 1, "k": k_shape(config), "plane": 1, "sign": TILE, "magnitude": data.ArrayLayout(4, TILE)})
+        "valid": 1, "k": k_shape(config), "plane": 1, "rows": TILE, "digit": data.ArrayLayout(DIGIT_BITS, TILE)})
 
 
 def segments_layout(config: MachineConfig) -> data.StructLayout:
-    """A beat of segments; slot s serves columns k with k mod residues = s // (slots / residues)."""
+    """A beat of segments; slot s serves columns k with k mod residues = s // (slots / residues), its residue's
+    first slots first."""
     return data.StructLayout({"slot": data.ArrayLayout(slot_layout(config), config.slots), "last": 1})
 
 
@@ -132,17 +145,34 @@ def scale_layout(config: MachineConfig) -> data.StructLayout:
         "multiplier": data.ArrayLayout(unsigned(MULTIPLIER_BITS), config.columns), "shift": range(SHIFT_MAX + 1)})
 
 
-def left_shape(config: MachineConfig):
-    """The left factor of an element: a signed digit, or a whole int8 value."""
-    return signed(5) if config.lane is Lane.DIGIT else signed(8)
+#: A radix-4 digit, -2..2: which multiple of the right operand is added, and with which sign.
+Booth = data.StructLayout({"negative": 1, "one": 1, "two": 1})
+
+
+def factor_layout(config: MachineConfig) -> data.ArrayLayout:
+    """The left factor of an element: a digit, or a whole int8 value, in radix 4."""
+    return data.ArrayLayout(Booth, 2 if config.lane is Lane.DIGIT else 4)
 
 
 def op_layout(config: MachineConfig) -> data.StructLayout:
-    """What the lanes of a PEG do in one cycle: the issue unit's output."""
-    dense = data.StructLayout({
-        "valid": 1, "k": k_shape(config), "plane": 1, "left": data.ArrayLayout(left_shape(config), TILE)})
-    sparse = data.StructLayout({
-        "valid": 1, "fresh": 1, "k": k_shape(config), "plane": 1, "left": left_shape(config), "row": range(TILE)})
-    return data.StructLayout({
-        "valid": 1, "first": 1, "last": 1, "slot": 1,
-        "dense": data.ArrayLayout(dense, config.depth), "sparse": sparse})
+    """What the lanes of a PEG do in one cycle: the issue unit's output.
+
+    `k`: the row that each bank reads. `dense`, an entry for each multiplier of an element: left factors of the four
+    rows; with pools the plane, and with two banks which of them it reads; with `merge` the bus of each row, one-hot,
+    and one plane for all. For the counters: `segments`, dense segments that this op issues (under merge finishes), and
+    `digits` (native: values) that both lanes issue.
+    """
+    factor = factor_layout(config)
+    merge = config.allocation is Allocation.MERGE
+    multiplier = {"left": data.ArrayLayout(factor, TILE)}
+    multiplier |= {"select": data.ArrayLayout(config.buses, TILE)} if merge else {"plane": 1, "upper": 1}
+    layout: dict = {"valid": 1, "first": 1, "last": 1, "slot": 1,
+                    "k": data.ArrayLayout(word_shape(config), config.residues),
+                    "dense": data.ArrayLayout(data.StructLayout(multiplier), config.dense_depth),
+                    "segments": range(config.residues + 1), "digits": range(TILE * config.dense_depth + 2)}
+    if merge:
+        layout["plane"] = 1
+    if config.sparse_lanes:
+        layout["sparse"] = data.StructLayout({"valid": 1, "fresh": 1, "bank": config.residues, "plane": 1,
+                                              "left": factor, "row": range(TILE)})
+    return data.StructLayout(layout)

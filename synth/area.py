@@ -29,9 +29,9 @@ GATE_EQUIVALENTS = {
     "NOT": 0.5, "BUF": 1.0, "NAND": 1.0, "NOR": 1.0, "AND": 1.5, "OR": 1.5, "ANDNOT": 1.5, "ORNOT": 1.5,
     "XOR": 2.5, "XNOR": 2.5, "MUX": 2.5, "NMUX": 2.0, "AOI3": 1.5, "OAI3": 1.5, "AOI4": 2.0, "OAI4": 2.0, "DFF": 5.0}
 
-#: Multipliers by Yosys's array of compressors, or by its radix-4 Booth encoding. The one that gives the smaller block
-#: is kept, for the baseline as for any other.
-RECIPES = {"array": "", "booth": "booth"}
+#: ABC's mapping: for least area, or for delay with area recovered. The smaller netlist that meets the target is kept,
+#: for the baseline as for any other.
+RECIPES = {"area": "map -a", "speed": "&get -n; &dch -f; &nf -p; &put"}
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,17 @@ class Area:
 
 def synthesise(name: str, component: Component, library: str | None, pdk: str | Path | None = None,
                without: tuple[str, ...] = (), recipes: Iterable[str] = RECIPES) -> Area:
-    """Map `component` by each of `recipes` and give the smallest result.
+    """Map `component` by each of `recipes` and give the smallest that meets the clock target, else the fastest.
 
     `without` names modules below it that are left out as black boxes; `library` None gives gate equivalents.
     Raises VidaError where the library is not found or Yosys fails.
     """
     text, top, _ports = to_rtlil(component)
     files = liberty.find(library, pdk) if library else []
+    if not library:
+        return _run(name, text, top, None, files, "area", without)
     found = [_run(name, text, top, library, files, recipe, without) for recipe in recipes]
-    return min(found, key=lambda area: area.um2 if library else area.gate_equivalents)
+    return min(found, key=lambda area: (max(0, (area.path_ps or 0) - TARGET_PS[library]), area.um2))
 
 
 def _run(name: str, text: str, top: str, library: str | None, files: list[Path], recipe: str,
@@ -70,14 +72,14 @@ def _run(name: str, text: str, top: str, library: str | None, files: list[Path],
     with tempfile.TemporaryDirectory(prefix="vida-") as folder:
         work = Path(folder)
         (work / "design.il").write_text(text)
-        script = _front(top, recipe, without) + (_mapping(library, files, work) if library else _GENERIC)
+        script = _front(top, without) + (_mapping(library, files, work, recipe) if library else _GENERIC)
         log = run_yosys(script, work, what=f"synthesising {name}")
         registers = len(re.findall(r"cell \\?\S*DFF", (work / "mapped.il").read_text()))
     return Area(name, library, None if library else _gates(log), _square(log, top) if library else None,
                 _path(log) if library else None, registers, _memory_bits(text), recipe)
 
 
-def _front(top: str, recipe: str, without: tuple[str, ...]) -> str:
+def _front(top: str, without: tuple[str, ...]) -> str:
     boxes = "\n".join(f"blackbox {module}" for module in without)
     return f"""read_rtlil design.il
 hierarchy -top {top}
@@ -88,7 +90,6 @@ opt
 memory -nomap
 opt_clean
 wreduce
-{RECIPES[recipe]}
 alumacc
 share
 opt
@@ -106,11 +107,11 @@ write_rtlil mapped.il
 """
 
 
-def _mapping(library: str, files: list[Path], work: Path) -> str:
+def _mapping(library: str, files: list[Path], work: Path, recipe: str) -> str:
     """Flip-flops, then logic: map, buffer, size up to the target, size down what has slack."""
     target = TARGET_PS[library]
     (work / "abc.script").write_text(
-        "strash; dc2; map -B 0.9; topo; buffer -c; "
+        f"strash; dc2; {RECIPES[recipe]}; topo; buffer -c; "
         f"upsize -D {target}; dnsize -D {target}; stime -p\n")
     cells = " ".join(f"-liberty {file}" for file in files)
     avoid = " ".join(f"-dont_use {pattern}" for pattern in liberty.LIBRARIES[library].dont_use)

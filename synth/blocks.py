@@ -41,14 +41,14 @@ class Block:
 def blocks(config: MachineConfig) -> dict[str, Block]:
     """Every block of `config` by name.
 
-    A group's area is `ccpe` x CCPEs + `requantise` (four lanes) x CCPEs + `control`: all the rest of the group, with
+    A group's area is `ccpe` x CCPEs + `requantise` + `control`: all the rest of the group, with
     its encoder, allocation, right-store logic, drain control, queues and counters, synthesised as one.
     `path` is a group with one CCPE and without the requantiser, for paths that cross blocks.
     """
     narrow = config.replace(ccpes=1)
     found = {
         "ccpe": Block(lambda: CCPE(config), group=config.ccpes),
-        "requantise": Block(lambda: Requantise(narrow), group=config.ccpes),
+        "requantise": Block(lambda: Requantise(config), group=1),
         "control": Block(lambda: Group(config), group=1, without=("ccpe", "requantise")),
         "path": Block(lambda: Group(narrow), without=("requantise",)),
         "dpu": Block(lambda: DPU(config), ccpe=TILE * TILE),
@@ -60,7 +60,7 @@ def blocks(config: MachineConfig) -> dict[str, Block]:
     }
     if config.lane is Lane.DIGIT:
         found["encoder"] = Block(lambda: Encoder(config))
-    if config.sparse_lanes:
+    if config.own_sparse_sum:
         found["spu"] = Block(lambda: SPU(config), ccpe=TILE)
         found["merge"] = Block(lambda: Merge(config), ccpe=1)
     if config.drain is Drain.SHADOW:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hw.config import MachineConfig
-from synth.area import Area, synthesise
+from hw.config import Allocation, MachineConfig
+from synth.area import RECIPES, Area, synthesise
 from synth.blocks import Block, blocks
 from synth.liberty import LIBRARIES
 
@@ -47,7 +47,7 @@ class Synthesiser:
         self._pdk, self._progress = pdk, progress
         self._done: dict[tuple, Area] = {}
 
-    def block(self, config: MachineConfig, name: str, recipes: tuple[str, ...] = ("array", "booth")) -> Area:
+    def block(self, config: MachineConfig, name: str, recipes: tuple[str, ...] = tuple(RECIPES)) -> Area:
         """One block of `config`; see `synth.blocks.blocks`."""
         key = (name, self._matters(config, name), recipes)
         if key not in self._done:
@@ -59,21 +59,18 @@ class Synthesiser:
     def group(self, config: MachineConfig) -> GroupArea:
         """The whole group: CCPEs, requantiser, all the rest, and the longest path.
 
-        The path is that of a group with one CCPE, or of its requantiser, which a register sets apart. Multipliers
-        follow the recipe that makes this configuration's DPU smaller.
+        The path is that of a group with one CCPE, or of its requantiser, which a register sets apart.
         """
-        recipe = (self.block(config, "dpu").recipe,)
-        found = {name: self.block(config, name, recipe) for name in ("ccpe", "control")}
-        found["requantise"] = self.block(config, "requantise", ("array",))
+        found = {name: self.block(config, name) for name in ("ccpe", "control", "requantise")}
         path = None
         if self.library:
-            found["path"] = self.block(config, "path", recipe)
+            found["path"] = self.block(config, "path")
             path = max(found[name].path_ps or 0.0 for name in ("path", "requantise"))
         every = blocks(config)
         parts = {name: every[name].group * _size(found[name]) for name in ("ccpe", "control", "requantise")}
         inside = {name: self.block(config, name) for name, block in every.items() if block.ccpe}
         ccpe = {name: every[name].ccpe * _size(area) for name, area in inside.items()}
-        ccpe["issue"] = _size(self.block(config, "issue", ("array",))) / config.ccpes
+        ccpe["issue"] = _size(self.block(config, "issue")) / config.ccpes
         per_bit = LIBRARIES[self.library].sram_um2_per_bit if self.library else MEMORY_GATE_EQUIVALENTS
         store = None if per_bit is None else per_bit * found["control"].memory_bits
         return GroupArea(sum(parts.values()), store, path, parts, ccpe, found | inside)
@@ -82,10 +79,12 @@ class Synthesiser:
         """What tells two instances of a block apart: everything but the name, and for lanes not the policy's kind."""
         fields = config.model_dump(mode="json", exclude={"name", "pegs", "tag_bits", "format"})
         if name in ("ccpe", "dpu", "spu", "merge", "shadow"):
-            fields = {key: fields[key] for key in ("lane", "depth", "drain", "k_max")} | {
-                "sparse": config.sparse_lanes}
+            merges = config.allocation is Allocation.MERGE
+            fields = {key: fields[key] for key in ("lane", "drain", "k_max")} | {
+                "depth": config.dense_depth, "sparse": config.sparse_lanes, "own": config.own_sparse_sum,
+                "buses": config.buses if merges else 0}
         if name == "requantise":
-            fields = {"k_max": config.k_max}
+            fields = {key: fields[key] for key in ("k_max", "ccpes", "requantise_cycles")}
         return repr(sorted(fields.items()))
 
 

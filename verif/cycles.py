@@ -12,7 +12,7 @@ from hw.config import TILE, Lane, MachineConfig
 from model.exact.encode.encoder import beats, panel
 from model.exact.recover.drain import Op, drain
 from model.exact.route.allocation import Tile, schedule
-from verif.stimulus import Product
+from verif.stimulus import INT8, Product
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def law_tiles(work: Sequence[Product], config: MachineConfig, every: int = 1) ->
         current, reference = torch.from_numpy(product.current), torch.from_numpy(product.reference)
         panels = range(0, -(-len(current) // TILE), every)
         tiles = [Tile(beats(panel(current, n), panel(reference, n), config, product.skip), product.threshold,
-                      product.init_kind, product.transposed) for n in panels]
+                      product.init_kind, product.transposed, row_cycles=_row_cycles(product, config)) for n in panels]
         result += tiles * -(-product.right.shape[1] // config.columns)
     return result
 
@@ -63,7 +63,8 @@ def native_cycles(products: Sequence[Product], config: MachineConfig) -> int:
     lengths: list[int] = []
     for product in products:
         count = product.tiles(config)
-        tiles += count * [Tile([], init=product.init_kind, transposed=product.transposed)]
+        tiles += count * [Tile([], init=product.init_kind, transposed=product.transposed,
+                               row_cycles=_row_cycles(product, config))]
         lengths += count * [product.current.shape[1]]
     control, waiting = drain(tiles, config), _ops(lengths, config)
     pipeline: list[Op | None] = [None, None]
@@ -73,6 +74,11 @@ def native_cycles(products: Sequence[Product], config: MachineConfig) -> int:
             pipeline = [next(waiting, None), pipeline[0]]
         cycles += 1
     return cycles
+
+
+def _row_cycles(product: Product, config: MachineConfig) -> int:
+    """Cycles in which a row of results leaves: int8 ones pass the requantiser's lanes in parts."""
+    return config.requantise_cycles if product.emit & INT8 else 1
 
 
 def _schedule(products: Sequence[Product], config: MachineConfig) -> Predicted:

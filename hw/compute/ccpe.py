@@ -8,9 +8,10 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.compute.dpu import DPU
+from hw.compute.multiplier import Multiplier
 from hw.compute.spu import SPU
-from hw.config import TILE, Drain, MachineConfig
-from hw.payloads import Command, Fill, Shift, left_shape
+from hw.config import TILE, Allocation, Drain, Lane, MachineConfig
+from hw.payloads import Command, Fill, Shift, factor_layout
 from hw.recover.merge import Merge
 from hw.recover.shadow import Shadow
 
@@ -19,18 +20,22 @@ class CCPE(Component):
     """Hold a 4x4 block of the result and walk K (ViDA, column-concentrate PE).
 
     All CCPEs of a PEG get the same digits and the same command, and four columns each of the right operand. The
-    dense lane forms the outer product of four digits with four right values; the sparse lane multiplies one
-    non-zero by four right values into its own accumulators; `Merge` adds both as they leave.
+    dense lane forms outer products of four digits with four right values; under `merge` each element takes its right
+    value from one of several rows. The sparse lane multiplies one digit by four right values into its own
+    accumulators, which `Merge` adds as both leave, or into those of the addressed row.
 
     Parameters
     ----------
     config : MachineConfig
-        Uses lane, depth, sparse_lanes, drain, acc_bits.
+        Uses lane, depth, allocation, buses, sparse_sum, drain, acc_bits.
 
     Members
     -------
-    dense_left : In(array of 4 rows x depth), dense_plane : In(depth), dense_right : In(array of depth x 4 signed(8))
+    dense_left : In(array of 4 rows x depth x factor), dense_right : In(array of right_reads x 4 signed(8))
         Dense issue of this cycle.
+    dense_plane : In(depth, or 1 under merge), dense_select : In(array of 4 rows x depth x buses)
+        Plane of each multiplier's digits; under merge of all, and the bus of each multiplier, one-hot: bus i of
+        multiplier j is row 2j + i, round the end.
     sparse_left, sparse_plane, sparse_row, sparse_right : In
         Sparse issue of this cycle; `sparse_right` is four signed(8).
     command : In(Command)
@@ -40,6 +45,7 @@ class CCPE(Component):
     result : Out(array of 4 x signed(acc_bits))
         Row 0 of the set that is drained.
 
+    Members exist where the configuration uses them.
     Latency: 2 cycles from issue to accumulator (`latency`). Throughput: a dense and a sparse issue a cycle.
     Numerics: exact modulo 2^acc_bits.
     """
@@ -48,16 +54,20 @@ class CCPE(Component):
 
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
-        acc = signed(config.acc_bits)
-        row = data.ArrayLayout(acc, TILE)
-        left = left_shape(config)
-        super().__init__({
-            "dense_left": In(data.ArrayLayout(data.ArrayLayout(left, config.depth), TILE)),
-            "dense_plane": In(config.depth),
-            "dense_right": In(data.ArrayLayout(data.ArrayLayout(signed(8), TILE), config.depth)),
-            "sparse_left": In(left), "sparse_plane": In(1), "sparse_row": In(range(TILE)),
-            "sparse_right": In(data.ArrayLayout(signed(8), TILE)),
-            "command": In(Command), "init": In(row), "result": Out(row)})
+        row, depth = data.ArrayLayout(signed(config.acc_bits), TILE), config.dense_depth
+        right, factor = data.ArrayLayout(signed(8), TILE), factor_layout(config)
+        members = {"command": In(Command), "init": In(row), "result": Out(row)}
+        if depth:
+            members |= {"dense_left": In(data.ArrayLayout(data.ArrayLayout(factor, depth), TILE)),
+                        "dense_right": In(data.ArrayLayout(right, config.right_reads))}
+        if depth and config.lane is Lane.DIGIT:
+            members |= {"dense_plane": In(1 if config.allocation is Allocation.MERGE else depth)}
+        if config.allocation is Allocation.MERGE:
+            members |= {"dense_select": In(data.ArrayLayout(data.ArrayLayout(config.buses, depth), TILE))}
+        if config.sparse_lanes:
+            members |= {"sparse_left": In(factor), "sparse_plane": In(1), "sparse_row": In(range(TILE)),
+                        "sparse_right": In(right)}
+        super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
@@ -67,22 +77,47 @@ class CCPE(Component):
         for r in range(TILE):
             for c in range(TILE):
                 m.submodules[f"dpu_{r}_{c}"] = element = dpu[r][c]
-                m.d.comb += [element.left.eq(self.dense_left[r]), element.plane.eq(self.dense_plane),
-                             element.advance.eq(command.advance), element.base.eq(command.base),
-                             merge.dense[r][c].eq(element.acc)]
-                m.d.comb += [element.right[j].eq(self.dense_right[j][c]) for j in range(config.depth)]
-        if config.sparse_lanes:
+                m.d.comb += [element.advance.eq(command.advance), merge.dense[r][c].eq(element.acc)]
+                self._dense_lane(m, element, r, c)
+        if config.own_sparse_sum:
             self._sparse_lane(m, merge)
+        elif config.sparse_lanes:
+            self._shared_sparse_lane(m, dpu)
 
         if config.drain is Drain.SHADOW:
             m.submodules.shadow = shadow = Shadow(config)
             m.d.comb += [shadow.merged.eq(merge.merged), shadow.capture.eq(command.capture),
                          shadow.shift.eq(command.shift), shadow.init.eq(self.init), self.result.eq(shadow.stored[0])]
-            m.d.comb += [dpu[r][c].shadow.eq(shadow.stored[r][c]) for r in range(TILE) for c in range(TILE)]
+            m.d.comb += [[dpu[r][c].base.eq(command.base), dpu[r][c].shadow.eq(shadow.stored[r][c])]
+                         for r in range(TILE) for c in range(TILE)]
         else:
             self._inplace_chain(m, dpu, merge.merged[0])
             m.d.comb += self.result.eq(merge.merged[0])
         return m
+
+    def _dense_lane(self, m: Module, element: DPU, r: int, c: int) -> None:
+        config = self._config
+        if not config.dense_depth:
+            return
+        m.d.comb += element.left.eq(self.dense_left[r])
+        if config.lane is Lane.DIGIT:
+            m.d.comb += element.plane.eq(self.dense_plane)
+        merges = config.allocation is Allocation.MERGE
+        if merges:
+            m.d.comb += element.select.eq(self.dense_select[r])
+        for j in range(config.depth):
+            rows = range(2 * j, 2 * j + config.buses) if merges else [j]
+            m.d.comb += [element.right[j][bus].eq(self.dense_right[row % config.right_reads][c])
+                         for bus, row in enumerate(rows)]
+
+    def _shared_sparse_lane(self, m: Module, dpu: list[list[DPU]]) -> None:
+        """One multiplier a column; its product joins the sum of the element in the addressed row."""
+        for c in range(TILE):
+            m.submodules[f"sparse_{c}"] = multiplier = Multiplier(factor_layout(self._config).length)
+            product = Signal(signed(16), name=f"sparse_product_{c}")
+            m.d.comb += [multiplier.left.eq(self.sparse_left), multiplier.right.eq(self.sparse_right[c]),
+                         product.eq(Mux(self.sparse_plane, multiplier.product << 4, multiplier.product))]
+            m.d.comb += [dpu[r][c].sparse.eq(Mux(self.sparse_row == r, product, 0)) for r in range(TILE)]
 
     def _sparse_lane(self, m: Module, merge: Merge) -> None:
         command = self.command

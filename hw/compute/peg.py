@@ -8,14 +8,16 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from hw.compute.ccpe import CCPE
-from hw.config import TILE, Lane, MachineConfig
+from hw.config import TILE, Allocation, Lane, MachineConfig
 from hw.control.counters import Counters, CounterValues
 from hw.control.queue import RegisterQueue
+from hw.memory.right_reader import RightReader
 from hw.memory.right_store import RightStore
 from hw.payloads import init_layout, job_layout, native_layout, op_layout, result_layout, right_layout, segments_layout
 from hw.recover.drain import drain_control
 from hw.route.allocation import AllocationUnit
 from hw.route.issue import IssueUnit, NativeIssue
+from hw.route.merge import MergeUnit
 
 #: Jobs that may be accepted ahead of the accumulators.
 JOBS_AHEAD = 4
@@ -23,7 +25,9 @@ JOBS_AHEAD = 4
 
 def issue_unit(config: MachineConfig) -> type[IssueUnit]:
     """The unit between the left stream and the lanes that the configuration asks for."""
-    return AllocationUnit if config.lane is Lane.DIGIT else NativeIssue
+    if config.lane is Lane.NATIVE:
+        return NativeIssue
+    return MergeUnit if config.allocation is Allocation.MERGE else AllocationUnit
 
 
 class PEG(Component):
@@ -80,9 +84,8 @@ class PEG(Component):
         connect(m, flipped(self.left), issue.left)
         connect(m, flipped(self.right), store.right)
         advance = drain.command.advance
-        m.d.comb += [issue.advance.eq(advance), store.advance.eq(advance), store.slot.eq(issue.op.slot)]
-        m.d.comb += [store.dense_k[j].eq(issue.op.dense[j].k) for j in range(config.depth)]
-        m.d.comb += [store.sparse_k.eq(issue.op.sparse.k), store.sparse_fresh.eq(issue.op.sparse.fresh)]
+        m.d.comb += [issue.advance.eq(advance), store.advance.eq(advance), store.slot.eq(issue.op.slot),
+                     store.k.eq(issue.op.k)]
 
         here = self._jobs(m, issue, store, drain)
         op, arriving = Signal(op_layout(config)), Signal(3)   # at the multipliers; valid, first, last at the sum
@@ -118,20 +121,44 @@ class PEG(Component):
         return here
 
     def _elements(self, m: Module, op, store: RightStore, drain) -> None:
+        """Digits and right rows to the CCPEs; under `merge` the elements choose, else the reader has chosen."""
         config = self._config
+        merges = config.allocation is Allocation.MERGE
+        rows, sparse_row = store.row, None
+        if not merges:
+            m.submodules.reader = reader = RightReader(config)
+            m.d.comb += reader.row.eq(store.row)
+            if config.dense_depth:
+                rows = reader.dense
+                m.d.comb += reader.upper.eq(Cat(slot.upper for slot in op.dense))
+            if config.sparse_lanes:
+                sparse_row = reader.sparse
+                m.d.comb += [reader.bank.eq(op.sparse.bank), reader.fresh.eq(op.sparse.fresh),
+                             reader.advance.eq(drain.command.advance)]
         for n in range(config.ccpes):
             m.submodules[f"ccpe_{n}"] = ccpe = CCPE(config)
-            for c in range(TILE):
-                column = n * TILE + c
-                m.d.comb += [ccpe.dense_right[j][c].eq(store.dense[j][column]) for j in range(config.depth)]
-                m.d.comb += [ccpe.sparse_right[c].eq(store.sparse[column]),
-                             ccpe.init[c].eq(self.init.p.value[column]),
-                             self.result.p.value[column].eq(ccpe.result[c])]
-            for j in range(config.depth):
-                m.d.comb += ccpe.dense_plane[j].eq(op.dense[j].plane)
-                m.d.comb += [ccpe.dense_left[r][j].eq(op.dense[j].left[r]) for r in range(TILE)]
-            m.d.comb += [ccpe.sparse_left.eq(op.sparse.left), ccpe.sparse_plane.eq(op.sparse.plane),
-                         ccpe.sparse_row.eq(op.sparse.row), ccpe.command.eq(drain.command)]
+            m.d.comb += ccpe.command.eq(drain.command)
+            for j, slot in enumerate(op.dense):
+                m.d.comb += [ccpe.dense_left[r][j].eq(slot.left[r]) for r in range(TILE)]
+                if merges:
+                    m.d.comb += [ccpe.dense_select[r][j].eq(slot.select[r]) for r in range(TILE)]
+                elif config.lane is Lane.DIGIT:
+                    m.d.comb += ccpe.dense_plane[j].eq(slot.plane)
+            if merges:
+                m.d.comb += ccpe.dense_plane.eq(op.plane)
+            if config.sparse_lanes:
+                m.d.comb += [ccpe.sparse_left.eq(op.sparse.left), ccpe.sparse_plane.eq(op.sparse.plane),
+                             ccpe.sparse_row.eq(op.sparse.row)]
+            self._columns(m, n, ccpe, rows, sparse_row)
+
+    def _columns(self, m: Module, n: int, ccpe: CCPE, rows, sparse_row) -> None:
+        """Four columns of every row belong to CCPE n."""
+        for c in range(TILE):
+            column = n * TILE + c
+            m.d.comb += [ccpe.init[c].eq(self.init.p.value[column]), self.result.p.value[column].eq(ccpe.result[c])]
+            m.d.comb += [ccpe.dense_right[i][c].eq(rows[i][column]) for i in range(self._config.right_reads)]
+            if sparse_row is not None:
+                m.d.comb += ccpe.sparse_right[c].eq(sparse_row[column])
 
     def _result(self, m: Module, drain) -> None:
         result = self.result.p
@@ -147,7 +174,7 @@ class PEG(Component):
         m.d.comb += [
             counters.clear.eq(self.clear), self.counters.eq(counters.values),
             counters.op_taken.eq(issue.advance & op.valid), counters.last.eq(op.last),
-            counters.dense.eq(Cat(slot.valid for slot in op.dense)), counters.sparse.eq(op.sparse.valid),
-            counters.nonzero.eq(Cat(slot.left[r].any() for slot in op.dense for r in range(TILE))),
+            counters.segments.eq(op.segments), counters.digits.eq(op.digits),
+            counters.sparse.eq(op.sparse.valid if self._config.sparse_lanes else 0),
             counters.wait_left.eq(issue.advance & ~op.valid & here), counters.wait_job.eq(issue.advance & ~here),
             counters.wait_init.eq(drain.wait_init), counters.wait_result.eq(drain.wait_result)]

@@ -7,15 +7,15 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.compute.multiplier import DigitMultiplier
+from hw.compute.multiplier import Multiplier
 from hw.config import TILE, Drain, MachineConfig
-from hw.payloads import left_shape
+from hw.payloads import factor_layout
 
 
 class SPU(Component):
     """One column of the 1x4 sparse lane: a multiplier and an own accumulator for each of the tile's four rows.
 
-    Own accumulators let a segment's few non-zeros be issued one a cycle beside the dense lane; the price, one
+    Own accumulators let a segment's few digits be issued one a cycle beside the dense lane; the price, one
     multiplier with four accumulators (about two DPUs, as in ViDA's area table), is paid back by the merge unit.
 
     Parameters
@@ -25,8 +25,8 @@ class SPU(Component):
 
     Members
     -------
-    left : In(signed(5)), plane : In(1), row : In(2), right : In(signed(8))
-        The non-zero digit of this cycle, its row, and the right operand; idle: left = 0.
+    left : In(factor), plane : In(1), row : In(2), right : In(signed(8))
+        The digit of this cycle, its row, and the right operand; idle: left = 0.
     advance : In(1)
         The product register takes the new product and the row's accumulator adds the old one.
     clear : In(1)
@@ -45,14 +45,14 @@ class SPU(Component):
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
         super().__init__({
-            "left": In(left_shape(config)), "plane": In(1), "row": In(range(TILE)), "right": In(signed(8)),
+            "left": In(factor_layout(config)), "plane": In(1), "row": In(range(TILE)), "right": In(signed(8)),
             "advance": In(1), "clear": In(1), "shift": In(1),
             "acc": Out(data.ArrayLayout(signed(config.acc_bits), TILE))})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.multiplier = multiplier = DigitMultiplier()
-        m.d.comb += [multiplier.left.eq(self.left), multiplier.plane.eq(self.plane), multiplier.right.eq(self.right)]
+        m.submodules.multiplier = multiplier = Multiplier(factor_layout(self._config).length)
+        m.d.comb += [multiplier.left.eq(self.left), multiplier.right.eq(self.right)]
 
         product = Signal(signed(16))
         row = Signal(range(TILE))
@@ -61,7 +61,8 @@ class SPU(Component):
         clear = self.clear if self._config.drain is Drain.SHADOW else 0
         m.d.comb += total.eq(Mux(clear, 0, self.acc[row]) + product)
         with m.If(self.advance):
-            m.d.sync += [product.eq(multiplier.product), row.eq(self.row)]
+            m.d.sync += [product.eq(Mux(self.plane, multiplier.product << 4, multiplier.product)),
+                         row.eq(self.row)]
             for r in range(TILE):
                 with m.If(row == r):
                     m.d.sync += self.acc[r].eq(total)

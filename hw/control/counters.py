@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.config import TILE, MachineConfig
+from hw.config import MachineConfig
+from hw.payloads import op_layout
 
 #: Counter name -> what it counts.
 COUNTERS: dict[str, str] = {
     "cycles": "cycles since clear",
     "ops": "cycles in which an op was issued",
-    "dense_issues": "dense segments (native: columns) issued",
-    "sparse_issues": "non-zeros issued to the sparse lane",
-    "digits": "non-zero digits (native: values) issued, both lanes",
+    "dense_issues": "dense segments (native: columns) issued, under merge finished",
+    "sparse_issues": "digits issued to the sparse lane",
+    "digits": "digits (native: values) issued, both lanes",
     "tiles": "tiles closed",
     "wait_left": "lanes ready, job and right operand here, no segment",
     "wait_job": "no job, or its right slot is not full",
@@ -35,14 +36,14 @@ class Counters(Component):
     Parameters
     ----------
     config : MachineConfig
-        Uses depth, sparse_lanes.
+        Uses depth, residues.
 
     Members
     -------
     clear : In(1)
         All counters to zero (wins over counting).
-    op_taken : In(1), dense : In(depth), nonzero : In(depth x 4), sparse : In(1), last : In(1)
-        The op issued in this cycle.
+    op_taken : In(1), segments, digits : In, sparse : In(1), last : In(1)
+        The op issued in this cycle; as in the op.
     wait_left, wait_job, wait_init, wait_result : In(1)
         Why none was.
     values : Out(CounterValues)
@@ -55,18 +56,16 @@ class Counters(Component):
 
     def __init__(self, config: MachineConfig) -> None:
         super().__init__({
-            "clear": In(1), "op_taken": In(1), "dense": In(config.depth), "nonzero": In(config.depth * TILE),
-            "sparse": In(1), "last": In(1), "wait_left": In(1), "wait_job": In(1), "wait_init": In(1),
+            "clear": In(1), "op_taken": In(1), "segments": In(op_layout(config)["segments"].shape),
+            "digits": In(op_layout(config)["digits"].shape), "sparse": In(1), "last": In(1), "wait_left": In(1), "wait_job": In(1), "wait_init": In(1),
             "wait_result": In(1), "values": Out(CounterValues)})
 
     def elaborate(self, platform):
         m = Module()
         taken = self.op_taken
-        sparse = Signal()
-        m.d.comb += sparse.eq(taken & self.sparse)
         increments = {
-            "cycles": 1, "ops": taken, "dense_issues": sum(taken & bit for bit in self.dense),
-            "sparse_issues": sparse, "digits": sum(taken & bit for bit in self.nonzero) + sparse,
+            "cycles": 1, "ops": taken, "dense_issues": Mux(taken, self.segments, 0),
+            "sparse_issues": taken & self.sparse, "digits": Mux(taken, self.digits, 0),
             "tiles": taken & self.last, "wait_left": self.wait_left, "wait_job": self.wait_job,
             "wait_init": self.wait_init, "wait_result": self.wait_result}
         for name, amount in increments.items():

@@ -1,25 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Difference encoder: scans several columns a cycle and passes on only segments that hold a non-zero digit."""
+"""Difference encoder: scans several columns a cycle and passes on only segments that hold a digit."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.config import TILE, MachineConfig
-from hw.encode.magnitude import Magnitude
 from hw.numerics import lowest
-from hw.payloads import k_shape, left_layout, segments_layout
+from hw.payloads import DIGIT_BITS, k_shape, left_layout, segments_layout
+
+#: Digits of a difference: low, high, and twice 8 or -8 in the high plane where it needs a ninth bit.
+PLACES = 4
+
+
+def windows(difference):
+    """The digits of a 9-bit difference as they travel: low, high, over."""
+    nibble, sign = difference[7], difference[8]
+    return (Cat(C(0, 1), difference[:4]), difference[3:8],
+            Mux(sign == nibble, 0, Cat(nibble.replicate(DIGIT_BITS - 1), sign)))
 
 
 class Encoder(Component):
-    """Difference, sign-magnitude digits, zero skipping (Ditto, encoding unit; ViDA, differential approximation).
+    """Difference, signed digits, zero skipping (Ditto, encoding unit; ViDA, differential approximation).
 
-    The difference of operand and reference goes as two 4-bit digits, planes 0 (low) and 1 (high). A segment, four
-    digits of one column in one plane, leaves only if one of them is non-zero, so zeros cost a scan but no issue.
-    An original operand is the difference to a zero reference. Slot s of a beat serves columns k with
-    k mod residues = s // (slots / residues); segments leave in the order of (k, plane) within a residue.
+    The difference of operand and reference goes as two signed radix-16 digits, -8..8, planes 0 (low) and 1 (high);
+    what needs a ninth bit adds 8 or -8 to the high plane twice. A segment, four digits of one column in one plane,
+    leaves only if one of them is not zero, so zeros cost a scan but no issue. An original operand is the difference
+    to a zero reference. Slot s of a beat serves columns k with k mod residues = s // (slots / residues); within a
+    residue the segments of a scan leave plane 0 first, then plane 1, each in the order of k.
 
     Parameters
     ----------
@@ -29,12 +39,12 @@ class Encoder(Component):
     Members
     -------
     left : In(stream of left beats)
-        `scan` columns of operand and reference; `skip` = 0 sends both planes of every column, zeros included.
+        `scan` columns of operand and reference; `skip` = 0 sends low and high digits of every column, zeros too.
     segments : Out(stream of segments)
         At most `slots` segments a beat; `last` closes the panel.
 
     Latency: 1 cycle. Throughput: a left beat for every max(1, ceil(segments of a residue / slots of it)) cycles.
-    Numerics: exact; a difference of two int8 has 9 bits and two digits of magnitude at most 255.
+    Numerics: exact; a difference of two int8 has 9 bits.
     """
 
     latency = 1
@@ -47,54 +57,61 @@ class Encoder(Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        column = data.StructLayout({"sign": TILE, "digit": data.ArrayLayout(data.ArrayLayout(4, TILE), 2)})
-        columns = Signal(data.ArrayLayout(column, config.scan))
-        todo = Signal(data.ArrayLayout(2, config.scan))          # planes of each column still to be sent
-        valid, last, base = Signal(), Signal(), Signal(k_shape(config))
-        rest = Signal.like(todo.as_value())
+        columns = [[Signal(9, name=f"column_{i}_{r}") for r in range(TILE)] for i in range(config.scan)]
+        todo = [Signal(PLACES, name=f"todo_{i}") for i in range(config.scan)]   # digits of each column still to be sent
+        valid, last, base, skip = Signal(), Signal(), Signal(k_shape(config)), Signal()
         finished, take = Signal(), Signal()
-        m.d.comb += [rest.eq(self._select(m, columns, todo, base)), finished.eq(rest == 0),
+        rest = self._select(m, columns, todo, base, skip)
+        m.d.comb += [finished.eq(~Cat(rest).any()),
                      self.segments.valid.eq(valid), self.segments.p.last.eq(last & finished),
                      self.left.ready.eq(~valid | (self.segments.ready & finished)),
                      take.eq(self.left.valid & self.left.ready)]
         with m.If(valid & self.segments.ready):
-            m.d.sync += todo.eq(rest)
+            m.d.sync += [now.eq(after) for now, after in zip(todo, rest)]
             with m.If(finished):
                 m.d.sync += [valid.eq(0), base.eq(Mux(last, 0, base + config.scan))]
         with m.If(take):
-            m.d.sync += [valid.eq(1), last.eq(self.left.p.last)]
-            self._digitise(m, columns, todo)
+            m.d.sync += [valid.eq(1), last.eq(self.left.p.last), skip.eq(self.left.p.skip)]
+            self._subtract(m, columns, todo)
         return m
 
-    def _digitise(self, m: Module, columns, todo) -> None:
+    def _subtract(self, m: Module, columns, todo) -> None:
         left = self.left.p
-        for i in range(self._config.scan):
+        for i, column in enumerate(columns):
             nonzero = []
             for r in range(TILE):
-                m.submodules[f"magnitude_{i}_{r}"] = lane = Magnitude()
-                m.d.comb += [lane.current.eq(left.current[i][r]), lane.reference.eq(left.reference[i][r])]
-                m.d.sync += columns[i].sign[r].eq(lane.sign)
-                planes = (lane.magnitude[:4], lane.magnitude[4:])
-                m.d.sync += [columns[i].digit[plane][r].eq(planes[plane]) for plane in range(2)]
-                nonzero.append(Cat(plane.any() for plane in planes))
-            send = nonzero[0] | nonzero[1] | nonzero[2] | nonzero[3]
-            m.d.sync += todo[i].eq(Mux(i < left.count, Mux(left.skip, send, 0b11), 0))
+                difference = Signal(signed(9), name=f"difference_{i}_{r}")
+                m.d.comb += difference.eq(left.current[i][r] - left.reference[i][r])
+                m.d.sync += column[r].eq(difference)
+                nonzero.append([_counts(window) for window in windows(difference)])
+            low, high, over = (Cat(row[place] for row in nonzero).any() for place in range(3))
+            whole = ~left.skip
+            m.d.sync += todo[i].eq(Mux(i < left.count, Cat(low | whole, high | whole, over, over), 0))
 
-    def _select(self, m: Module, columns, todo, base):
+    def _select(self, m: Module, columns, todo, base, skip) -> list:
         """Fill each residue's slots with its first segments; give back what remains."""
         config = self._config
         per_residue = config.slots_per_residue
-        rest = []
+        rest = [[0] * PLACES for _ in columns]
         for residue in range(config.residues):
-            places = [(i, plane) for i in range(residue, config.scan, config.residues) for plane in range(2)]
-            waiting = Cat(todo[i][plane] for i, plane in places)
+            places = [(i, place) for plane in ((0,), (1, 2, 3)) for i in range(residue, config.scan, config.residues)
+                      for place in plane]
+            waiting = Cat(todo[i][place] for i, place in places)
             for s in range(residue * per_residue, (residue + 1) * per_residue):
                 chosen, slot = Signal(len(places), name=f"chosen_{s}"), self.segments.p.slot[s]
                 m.d.comb += [chosen.eq(lowest(waiting)), slot.valid.eq(chosen.any())]
-                for n, (i, plane) in enumerate(places):
+                for n, (i, place) in enumerate(places):
+                    sent = [windows(column)[min(place, 2)] for column in columns[i]]
                     with m.If(chosen[n]):
-                        m.d.comb += [slot.k.eq(base + i), slot.plane.eq(plane), slot.sign.eq(columns[i].sign),
-                                     slot.magnitude.eq(columns[i].digit[plane])]
+                        m.d.comb += [slot.k.eq(base + i), slot.plane.eq(place > 0),
+                                     slot.rows.eq(Cat(_counts(window) | (~skip if place < 2 else 0) for window in sent))]
+                        m.d.comb += [slot.digit[r].eq(window) for r, window in enumerate(sent)]
                 waiting = waiting & ~chosen
-            rest += [(place, waiting[n]) for n, place in enumerate(places)]
-        return Cat(bit for _, bit in sorted(rest, key=lambda item: item[0]))
+            for n, (i, place) in enumerate(places):
+                rest[i][place] = waiting[n]
+        return [Cat(bits) for bits in rest]
+
+
+def _counts(window):
+    """Whether a digit is not zero: all ones is -1 with a carry of 1."""
+    return window.any() & ~window.all()

@@ -10,9 +10,7 @@ from amaranth.lib.wiring import Component, In, Out
 class Magnitude(Component):
     """Subtract two int8 values and give the result as sign and 8-bit magnitude.
 
-    One lane of the difference encoder (its digits are the magnitude's nibbles) and one lane of the SAD
-    encoding unit (its summand is the magnitude). Sign-magnitude, since the nibbles of a two's-complement -1
-    look full.
+    One lane of the SAD encoding unit, whose summand is the magnitude.
 
     Members
     -------

@@ -134,7 +134,7 @@ class ShadowDrain(DrainControl):
     The same set takes the next job's init in advance; at the tile's end both are exchanged in one cycle.
 
     Latency: the first row leaves 2 cycles after the last op. Throughput: a tile costs no cycle over its issues
-    while it has at least 4 of them (8 with an init from the stream). Numerics: values pass unchanged.
+    while it has at least 5 of them (9 with a transposed init). Numerics: values pass unchanged.
     """
 
     latency = 2
@@ -169,16 +169,25 @@ class ShadowDrain(DrainControl):
         return m
 
     def _shift(self, m, left, loaded, taken, may_load) -> None:
-        """The set moves for one of two reasons: a row leaves, or a row of the next init enters."""
+        """The set moves as a row leaves, as a row of the next init enters, or for both at once.
+
+        Both at once if the init shows itself by the time the first row leaves: later ready must not wait for valid,
+        nor a result for an init that may depend on it.
+        """
         job, command = self.job.p, self.command
-        is_tile, can_load = Signal(), Signal()
-        m.d.comb += [is_tile.eq(job.init == Init.TILE), self.result_valid.eq(left != 0), command.fill.eq(Fill.INIT),
-                     can_load.eq(may_load & self.job.valid & (left == 0) & (loaded != TILE)
-                                 & (is_tile | (job.init == Init.BIAS))),
-                     self.init_ready.eq(can_load & (is_tile | (loaded == TILE - 1)))]
+        is_tile, can_load, fits, showed = Signal(), Signal(), Signal(), Signal()
+        both, decided = Signal(), Signal()
+        m.d.sync += [showed.eq(self.init_valid & ~self.init_ready), decided.eq(both)]
+        m.d.comb += [
+            is_tile.eq(job.init == Init.TILE), command.fill.eq(Fill.INIT),
+            fits.eq(may_load & self.job.valid & (is_tile | (job.init == Init.BIAS))),
+            both.eq(Mux(left == TILE, fits & showed & (loaded == 0) & ~(is_tile & job.transposed), decided & (left != 0))),
+            self.result_valid.eq((left != 0) & (~both | self.init_valid)),
+            can_load.eq(fits & (left == 0) & (loaded != TILE)),
+            self.init_ready.eq((can_load | (both & self.result_ready)) & (is_tile | (loaded == TILE - 1)))]
         with m.If(self.result_valid & self.result_ready):
             m.d.comb += command.shift.eq(Shift.ROWS)
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [left.eq(left - 1), loaded.eq(loaded + both)]
         with m.Elif(can_load & self.init_valid):
             m.d.comb += command.shift.eq(Mux(is_tile & job.transposed, Shift.COLUMNS, Shift.ROWS))
             m.d.sync += loaded.eq(loaded + 1)

@@ -14,12 +14,12 @@ class Merge(Component):
     """Add both partial sums of a tile as it leaves the lanes (ViDA, merge unit).
 
     In-place drain: one row leaves a cycle, so four adders serve the block (row 0). Shadow drain: the whole block is
-    captured in one cycle, so there are sixteen. Without a sparse lane it is wires.
+    captured in one cycle, so there are sixteen. Without a sparse lane of own accumulators it is wires.
 
     Parameters
     ----------
     config : MachineConfig
-        Uses sparse_lanes, drain, acc_bits.
+        Uses allocation, sparse_sum, drain, acc_bits.
 
     Members
     -------
@@ -44,6 +44,6 @@ class Merge(Component):
         m = Module()
         for r in range(self.rows):
             for c in range(TILE):
-                total = self.dense[r][c] + self.sparse[r][c] if self._config.sparse_lanes else self.dense[r][c]
+                total = self.dense[r][c] + self.sparse[r][c] if self._config.own_sparse_sum else self.dense[r][c]
                 m.d.comb += self.merged[r][c].eq(total)
         return m

@@ -7,36 +7,32 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.utils import exact_log2
 
+from hw.compute.multiplier import recode
 from hw.config import TILE, Allocation, MachineConfig
 from hw.numerics import lowest
 from hw.payloads import slot_layout
-from hw.route.issue import IssueUnit
+from hw.route.issue import SegmentIssue
 from hw.route.pool import Count, Pool
 
 
-def signed_digit(slot, row: int):
-    """A slot's digit as -15..15: converted here, where all columns still share it."""
-    magnitude = slot.magnitude[row]
-    return Mux(slot.sign[row], -magnitude, magnitude)
+class AllocationUnit(SegmentIssue):
+    """Feed both lanes from the pools, `depth` dense segments and one sparse digit a cycle.
 
-
-class AllocationUnit(IssueUnit):
-    """Feed both lanes from the pools, `depth` dense segments and one non-zero a cycle.
-
-    Dense slot j chooses between the offers of the one or two pools of its residue (most non-zeros, then the lower
+    Dense slot j chooses between the offers of the one or two pools of its residue (most digits, then the lower
     pool); the sparse lane takes the thinnest offer of a pool that the dense lane leaves alone, so the lanes read
     different banks of the right store. `balance`: after a panel's last beat the sparse lane takes only a segment
     that it finishes before the dense lane would have finished what waits of that slot.
 
     Segments of the next tile may wait beside those of the tile being issued (a parity bit tells them apart), so a
     tile's last op and the next tile's first one follow each other. Both lanes change tile together. A sparse
-    segment's non-zeros are issued row 0 first.
+    segment's digits are issued row 0 first.
 
     Parameters and members: see `IssueUnit`; `left` carries segments, accepted once their tile's job is here.
 
     Latency: 2 cycles from an accepted beat to its first op. Throughput: depth dense segments and one sparse
-    non-zero a cycle. Numerics: digits become -15..15; none is lost or doubled.
+    digit a cycle. Numerics: digits are recoded to radix 4; none is lost or doubled.
     """
 
     latency = 2
@@ -54,9 +50,11 @@ class AllocationUnit(IssueUnit):
         for n, pool in enumerate(pools):
             m.submodules[f"pool_{n}"] = pool
             m.d.comb += [pool.parity.eq(parity), pool.advance.eq(self.advance), pool.sparse_done.eq(self._final)]
+            m.d.comb += pool.threshold.eq(Mux(ends == 0, self.threshold, self.threshold_next))
         self._accept(m, pools, parity, ends, closing)
 
         busy = Cat(Cat(pool.dense.valid, pool.sparse.valid) for pool in pools).any()
+        self._address(m, pools)
         m.d.comb += [closing.eq((ends != 0) & Cat(pool.next for pool in pools).all() & self._final & self.go),
                      op.valid.eq(busy | closing), op.first.eq(~started), op.last.eq(closing), op.slot.eq(self.slot)]
         with m.If(self.advance & op.valid):
@@ -69,22 +67,23 @@ class AllocationUnit(IssueUnit):
             self._sparse(m, pools, live, taken, ends, closing)
         return m
 
-    def _accept(self, m: Module, pools, parity, ends, closing) -> None:
-        """Beats of this tile or the next one go into the pools while every pool has room for a whole beat."""
-        per_pool = self._config.slots_per_residue
-        accept, known = Signal(), Signal()
-        m.d.comb += [known.eq(Mux(ends == 0, self.here, self.here_next & (ends == 1))),
-                     self.left.ready.eq(known & Cat(pool.ready for pool in pools).all()),
-                     accept.eq(self.left.valid & self.left.ready)]
-        m.d.sync += ends.eq(ends + (accept & self.left.p.last) - (closing & self.advance))
+    def _address(self, m: Module, pools) -> None:
+        """Pool n's dense segment, or the sparse one in its first cycle, is in bank n; for the counters, how many."""
+        below, op = exact_log2(len(pools)), self.op
+        dense, digits = [pool.dense.valid for pool in pools], sum(sum(pool.dense.rows) for pool in pools)
+        if self._config.sparse_lanes:
+            m.d.comb += op.sparse.bank.eq(Cat(pool.sparse.valid for pool in pools))
+            digits += op.sparse.valid
+        m.d.comb += [op.segments.eq(sum(dense)), op.digits.eq(digits)]
         for n, pool in enumerate(pools):
-            m.d.comb += [pool.write.eq(accept), pool.write_parity.eq(parity ^ ends[0]),
-                         pool.threshold.eq(Mux(ends == 0, self.threshold, self.threshold_next))]
-            m.d.comb += [pool.incoming[i].eq(self.left.p.slot[n * per_pool + i]) for i in range(per_pool)]
+            k = pool.dense.k
+            if self._config.sparse_lanes:
+                k = Mux(op.sparse.fresh & pool.sparse.valid, pool.sparse.k, k)
+            m.d.comb += op.k[n].eq(k[below:])
 
     def _dense(self, m: Module, pools, live) -> list:
         """Slot j takes from pool j or pool j + depth; returns which pools give."""
-        depth = self._config.depth
+        depth = self._config.dense_depth
         taken = [Signal(name=f"taken_{n}") for n in range(len(pools))]
         for j in range(depth):
             mine = pools[j::depth]
@@ -98,25 +97,24 @@ class AllocationUnit(IssueUnit):
                 m.d.comb += [taken[n].eq(chosen), pools[n].take_dense.eq(taken[n])]
             segment, out = Signal(slot_layout(self._config), name=f"dense_{j}"), self.op.dense[j]
             m.d.comb += [segment.eq(reduce(or_, (pool.dense.as_value() for pool in mine))),
-                         out.valid.eq(segment.valid), out.k.eq(segment.k), out.plane.eq(segment.plane)]
-            m.d.comb += [out.left[r].eq(signed_digit(segment, r)) for r in range(TILE)]
+                         out.plane.eq(segment.plane), out.upper.eq(mine[-1].dense.valid & (len(mine) > 1))]
+            m.d.comb += [out.left[r].eq(recode(segment.digit[r])) for r in range(TILE)]
         return taken
 
     def _sparse(self, m: Module, pools, live, taken, ends, closing) -> None:
-        """Issue the lowest remaining non-zero; with the last one take the thinnest offer of all pools.
+        """Issue the lowest remaining digit; with the last one take the thinnest offer of all pools.
 
-        `final`, kept as a register so that the picks need not wait for it: the lane has at most one non-zero left.
+        `final`, kept as a register so that the picks need not wait for it: the lane has at most one digit left.
         """
         segment, out = Signal(slot_layout(self._config), name="sparse"), self.op.sparse
         fresh, remaining, rest = Signal(), Signal(TILE), Signal(TILE)
-        rows = Cat(magnitude.any() for magnitude in segment.magnitude)
-        now = lowest(Mux(fresh, rows, remaining))
+        now = lowest(Mux(fresh, segment.rows, remaining))
         m.d.comb += [segment.eq(reduce(or_, (pool.sparse.as_value() for pool in pools))),
-                     rest.eq(Mux(fresh, rows, remaining) & ~now), out.valid.eq(segment.valid), out.fresh.eq(fresh),
-                     out.k.eq(segment.k), out.plane.eq(segment.plane)]
+                     rest.eq(Mux(fresh, segment.rows, remaining) & ~now), out.valid.eq(segment.valid),
+                     out.fresh.eq(fresh), out.plane.eq(segment.plane)]
         for r in range(TILE):
             with m.If(now[r] & segment.valid):
-                m.d.comb += [out.row.eq(r), out.left.eq(signed_digit(segment, r))]
+                m.d.comb += [out.row.eq(r), out.left.eq(recode(segment.digit[r]))]
 
         gives, thinnest = self._thinnest(m, pools, live, taken, ends, closing)
         for n, pool in enumerate(pools):
@@ -137,7 +135,7 @@ class AllocationUnit(IssueUnit):
     def _worth(self, m: Module, pools, live, n: int, ended):
         """Balance: the dense lane needs a cycle for each segment that waits of this slot, this one among them."""
         config = self._config
-        if config.allocation is Allocation.THRESHOLD:
+        if config.allocation is not Allocation.BALANCE:
             return 1
         waiting = Signal(range(2 * config.queue_depth + 1), name=f"waiting_{n}")
         m.d.comb += waiting.eq(sum(Mux(live[p], pools[p].waiting, 0)

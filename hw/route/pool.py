@@ -14,17 +14,17 @@ from hw.config import TILE, Allocation, MachineConfig
 from hw.numerics import lowest
 from hw.payloads import slot_layout
 
-#: A segment's non-zeros, one-hot: bit n for n of them.
+#: A segment's digits to issue, one-hot: bit n for n of them.
 Count = TILE + 1
 
 
 class Pool(Component):
     """Hold waiting segments and offer one to each lane.
 
-    The dense lane is offered the segment with the most non-zeros, the sparse lane the one with the fewest, each the
+    The dense lane is offered the segment with the most digits, the sparse lane the one with the fewest, each the
     lowest position among equals. Which segments a lane may have is the policy's (`Allocation`): segments of
-    1..threshold non-zeros are thin; `threshold` gives thin ones to the sparse lane and the others to the dense lane,
-    `balance` offers the thin ones to both. Offers are of the tile being issued while any of it waits here, then of
+    1..threshold digits are thin; `threshold` gives thin ones to the sparse lane and the others to the dense lane,
+    `balance` offers the thin ones to both, `sparse` has no dense lane. Offers are of the tile being issued while any of it waits here, then of
     the next one. What a lane took stays in its place until the lane has issued it.
 
     Parameters
@@ -44,7 +44,7 @@ class Pool(Component):
     next : Out(1)
         Nothing of the tile being issued waits here: offers are of the next tile.
     dense_offer, sparse_offer : Out(5)
-        Non-zeros of the offered segments, one-hot; 0 for none. Both may be the same segment.
+        Digits of the offered segments, one-hot; 0 for none. Both may be the same segment.
     waiting : Out(range(queue_depth + 1))
         Segments waiting of the tile that the offers are of.
     advance : In(1), take_dense : In(1), take_sparse : In(1), sparse_done : In(1)
@@ -84,11 +84,12 @@ class Pool(Component):
         m.d.comb += [current.eq(free_to_take & Cat(bit == self.parity for bit in parity)),
                      self.next.eq(~current.any()), mine.eq(Mux(self.next, free_to_take, current)),
                      self.waiting.eq(sum(mine))]
-        by_policy = mine & ~thin if self._config.allocation is Allocation.THRESHOLD else mine
-        pick_dense = self._pick(m, "dense", by_policy, count, range(TILE, -1, -1), self.dense_offer)
-        with m.If(self.advance):
-            m.d.sync += in_dense.eq(Mux(self.take_dense, pick_dense, 0))
-        m.d.comb += self.dense.eq(self._segment(in_dense, entries))
+        if self._config.dense_depth:
+            by_policy = mine & ~thin if self._config.allocation is Allocation.THRESHOLD else mine
+            pick_dense = self._pick(m, "dense", by_policy, count, range(TILE, 0, -1), self.dense_offer)
+            with m.If(self.advance):
+                m.d.sync += in_dense.eq(Mux(self.take_dense, pick_dense, 0))
+            m.d.comb += self.dense.eq(self._segment(in_dense, entries))
         if self._config.sparse_lanes:
             pick_sparse = self._pick(m, "sparse", mine & thin, count, range(1, TILE + 1), self.sparse_offer)
             with m.If(self.advance & self.sparse_done):
@@ -102,15 +103,16 @@ class Pool(Component):
     def _store(self, m: Module, entries, count, parity, thin) -> None:
         """Slot i to the i-th lowest free position."""
         free = ~Cat(entry.valid for entry in entries)
+        all_thin = self._config.allocation is Allocation.SPARSE
         for i, slot in enumerate(self.incoming):
-            target, nonzeros = Signal(len(entries), name=f"target_{i}"), Signal(Count, name=f"nonzeros_{i}")
-            number = sum(magnitude.any() for magnitude in slot.magnitude)
-            m.d.comb += [target.eq(lowest(free)), nonzeros.eq(1 << number)]
+            target, digits = Signal(len(entries), name=f"target_{i}"), Signal(Count, name=f"digits_{i}")
+            number = sum(slot.rows)
+            m.d.comb += [target.eq(lowest(free)), digits.eq(1 << number)]
             free = free & ~target
             for n, entry in enumerate(entries):
                 with m.If(self.write & target[n] & slot.valid):
-                    m.d.sync += [entry.eq(slot), count[n].eq(nonzeros), parity[n].eq(self.write_parity),
-                                 thin[n].eq((number != 0) & (number <= self.threshold))]
+                    m.d.sync += [entry.eq(slot), count[n].eq(digits), parity[n].eq(self.write_parity),
+                                 thin[n].eq(1 if all_thin else number <= self.threshold)]
             m.d.comb += self.ready.eq(target.any())      # written last wins: the last slot finds a place
 
     def _pick(self, m: Module, lane: str, eligible, count, order: range, offer: Signal) -> Signal:

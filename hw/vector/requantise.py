@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requantise: accumulators of a tile to int8, one lane a column."""
+"""Requantise: accumulators of a tile to int8, a lane for each column or for several."""
 
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import stream
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.config import MachineConfig
 from hw.numerics import MULTIPLIER_BITS
 from hw.payloads import int8_layout, result_layout, scale_layout
+
+#: Header fields of a row that leave with it.
+HEAD = ("row", "last", "rows", "cols", "tag")
 
 
 class Requantise(Component):
@@ -20,7 +23,7 @@ class Requantise(Component):
     Parameters
     ----------
     config : MachineConfig
-        Uses columns, acc_bits, tag_bits.
+        Uses columns, requantise_cycles, acc_bits, tag_bits.
 
     Members
     -------
@@ -33,15 +36,23 @@ class Requantise(Component):
     o : Out(stream of int8 rows)
         `hw.numerics.requantise` of each value.
 
-    Latency: 5 cycles to `o`, 0 to `accumulators`. Throughput: a row (4 x CCPEs values) a cycle.
+    A row of 4 x CCPEs values passes in `requantise_cycles` parts through as many times fewer lanes; only a tile that
+    leaves as int8 takes that long.
+
+    Latency: 4 + requantise_cycles cycles to `o`, 0 to `accumulators`. Throughput: a row in requantise_cycles cycles.
     Numerics: acc (acc_bits) x multiplier (12 bits, unsigned) is exact; `round_shift` by the tile's shift; saturated
     to int8.
     """
 
-    latency = 5
+    #: Registers that a value passes.
+    stages = 5
 
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
+        self._parts = config.requantise_cycles
+        self._lanes = config.columns // self._parts
+        self.latency = self.stages + self._parts - 1
+        self._whole = Signal(name="whole")      # the last part of a row stands at the output
         super().__init__({
             "i": In(stream.Signature(result_layout(config))), "scale": In(stream.Signature(scale_layout(config))),
             "accumulators": Out(stream.Signature(result_layout(config))),
@@ -50,55 +61,80 @@ class Requantise(Component):
     def elaborate(self, platform):
         m = Module()
         row = self.i.p
-        wants_acc, wants_int8, move, enter, feed = Signal(), Signal(), Signal(), Signal(), Signal()
+        wants_acc, wants_int8, move, enter, feed, final = (Signal(name=name) for name in (
+            "wants_acc", "wants_int8", "move", "enter", "feed", "final"))
         scale, held = Signal(scale_layout(self._config)), Signal()
         sent = Signal(2)                    # a row that goes both ways may be taken at different times
-        waits = Signal()                    # a row stands in the first stage, for its scale
-        full = Signal(self.latency - 1)     # the stages behind it move together
-        first = Signal.like(row)
+        waits = Signal()                    # a part of a row stands in the first stage, for its scale
+        full = Signal(self.stages - 1)      # the stages behind it move together
+        part = Signal(range(self._parts))   # of the row that enters
+        first = Signal(self._part_layout())
         m.d.comb += [
             wants_acc.eq(row.emit[0] & ~sent[0]), wants_int8.eq(row.emit[1] & ~sent[1]),
             self.accumulators.payload.eq(row), self.accumulators.valid.eq(self.i.valid & wants_acc),
-            move.eq(~full[-1] | self.o.ready), self.o.valid.eq(full[-1]), feed.eq(waits & held & move),
-            enter.eq(self.i.valid & wants_int8 & (~waits | feed)), self.scale.ready.eq(~held | (feed & first.last)),
-            self.i.ready.eq((~wants_acc | self.accumulators.ready) & (~wants_int8 | ~waits | feed))]
+            move.eq(~self.o.valid | self.o.ready), feed.eq(waits & held & move), final.eq(part == self._parts - 1),
+            enter.eq(self.i.valid & wants_int8 & (~waits | feed)),
+            self.scale.ready.eq(~held | (feed & first.head.last & first.final)),
+            self.i.ready.eq((~wants_acc | self.accumulators.ready)
+                            & (~wants_int8 | (final & (~waits | feed))))]
+        with m.If(feed):                    # the next part's multipliers come to the lanes
+            m.d.sync += scale.multiplier.eq(scale.multiplier.as_value().rotate_right(self._lanes * MULTIPLIER_BITS))
         with m.If(self.scale.ready):
             m.d.sync += [scale.eq(self.scale.payload), held.eq(self.scale.valid)]
         with m.If(self.i.valid):
-            m.d.sync += sent.eq(Mux(self.i.ready, 0, sent | Cat(wants_acc & self.accumulators.ready, enter)))
+            m.d.sync += sent.eq(Mux(self.i.ready, 0, sent | Cat(wants_acc & self.accumulators.ready, enter & final)))
         with m.If(~waits | feed):
-            m.d.sync += [waits.eq(enter), first.eq(row)]
+            m.d.sync += [waits.eq(enter), first.final.eq(final)]
+            m.d.sync += [first.head[field].eq(row[field]) for field in HEAD]
+            with m.Switch(part):
+                for n in range(self._parts):
+                    with m.Case(n):
+                        m.d.sync += [first.value[i].eq(row.value[n * self._lanes + i]) for i in range(self._lanes)]
+        with m.If(enter):
+            m.d.sync += part.eq(Mux(final, 0, part + 1))
         with m.If(move):
             m.d.sync += full.eq(Cat(feed, full))
-            self._head(m, first)
+            self._keep_step(m, first)
             shift = [scale.shift, Signal.like(scale.shift), Signal.like(scale.shift)]
             m.d.sync += [later.eq(earlier) for earlier, later in zip(shift, shift[1:])]
-            for c in range(self._config.columns):
-                self._lane(m, c, first.value[c], scale.multiplier[c], shift[-1])
+            for i in range(self._lanes):
+                self._lane(m, i, first.value[i], scale.multiplier[i], shift[-1])
+        m.d.comb += self.o.valid.eq(full[-1] & self._whole)
         return m
 
-    def _head(self, m: Module, first) -> None:
-        """The row's header keeps step with its values."""
-        for field in ("row", "last", "rows", "cols", "tag"):
-            value = first[field]
-            for stage in range(2, self.latency):
-                delayed = Signal.like(value, name=f"{field}_{stage}")
-                m.d.sync += delayed.eq(value)
-                value = delayed
-            m.d.sync += self.o.p[field].eq(value)
+    def _part_layout(self) -> data.StructLayout:
+        config = self._config
+        return data.StructLayout({
+            "value": data.ArrayLayout(signed(config.acc_bits), self._lanes), "final": 1,
+            "head": data.StructLayout({field: int8_layout(config)[field].shape for field in HEAD})})
 
-    def _lane(self, m: Module, c: int, value, multiplier, shift: Signal) -> None:
-        """Two half products; their sum; shift, with one bit kept below the last place; rounding and saturation."""
-        bits, half = self._config.acc_bits, MULTIPLIER_BITS // 2
-        low, high = (Signal(signed(bits + half), name=f"{name}_{c}") for name in ("low", "high"))
-        product = Signal(signed(bits + MULTIPLIER_BITS), name=f"product_{c}")
+    def _keep_step(self, m: Module, first) -> None:
+        """Header, and whether the part is its row's last, pass the stages beside the values."""
+        beside = data.StructLayout({"final": 1, "head": first.head.shape()})
+        before = Signal(beside, name="beside_1")
+        m.d.comb += [before.final.eq(first.final), before.head.eq(first.head)]
+        for stage in range(2, self.stages):
+            after = Signal(beside, name=f"beside_{stage}")
+            m.d.sync += after.eq(before)
+            before = after
+        m.d.sync += self._whole.eq(before.final)
+        m.d.sync += [self.o.p[field].eq(before.head[field]) for field in HEAD]
+
+    def _lane(self, m: Module, lane: int, value, multiplier, shift: Signal) -> None:
+        """Three part products; their sum; shift, with one bit kept below the last place; rounding, saturation."""
+        width, third = self._config.acc_bits, MULTIPLIER_BITS // 3
+        parts = [Signal(signed(width + third), name=f"part_{lane}_{n}") for n in range(3)]
+        product = Signal(signed(width + MULTIPLIER_BITS), name=f"product_{lane}")
         # round_shift(x, s) = ((2x >> s) + 1) >> 1; 2x >> s is first limited to what still saturates right.
-        doubled = Signal(signed(len(product) + 1), name=f"doubled_{c}")
-        limited = Signal(signed(10), name=f"limited_{c}")
-        rounded = Signal(signed(10), name=f"rounded_{c}")
+        doubled = Signal(signed(len(product) + 1), name=f"doubled_{lane}")
+        limited = Signal(signed(10), name=f"limited_{lane}")
+        rounded = Signal(signed(10), name=f"rounded_{lane}")
         fits = (doubled[9:] == 0) | doubled[9:].all()
         m.d.comb += [doubled.eq((product << 1) >> shift), rounded.eq((limited + 1) >> 1)]
-        m.d.sync += [low.eq(value * multiplier[:half]), high.eq(value * multiplier[half:]),
-                     product.eq(low + (high << half)),
-                     limited.eq(Mux(fits, doubled, Mux(doubled[-1], -512, 511))),
-                     self.o.p.value[c].eq(Mux(rounded > 127, 127, Mux(rounded < -128, -128, rounded)))]
+        m.d.sync += [part.eq(value * multiplier[n * third:(n + 1) * third]) for n, part in enumerate(parts)]
+        m.d.sync += [product.eq(sum(part << (n * third) for n, part in enumerate(parts))),
+                     limited.eq(Mux(fits, doubled, Mux(doubled[-1], -512, 511)))]
+        # Parts enter at the far end: after the last one each value stands in its column.
+        out = [self.o.p.value[n * self._lanes + lane] for n in range(self._parts)]
+        m.d.sync += [before.eq(after) for before, after in zip(out, out[1:])]
+        m.d.sync += out[-1].eq(Mux(rounded > 127, 127, Mux(rounded < -128, -128, rounded)))

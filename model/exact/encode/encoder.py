@@ -10,19 +10,26 @@ import torch
 
 from hw.config import TILE, MachineConfig
 
+#: Weight of each digit of a difference, as a power of 16: low, high, and two for what does not fit into eight bits.
+PLANES = (0, 1, 1, 1)
+
 
 @dataclass(frozen=True)
 class Segment:
-    """Four signed digits (-15..15) of column k of the left operand in one plane (0 low, 1 high)."""
+    """Four digits (-8..8) of column k of the left operand in one plane (0 low, 1 high).
+
+    `rows`: bit r is set where row r is to be issued: its digit is not zero, or zeros are not skipped.
+    """
 
     k: int
     plane: int
     digits: tuple[int, int, int, int]
+    rows: int
 
     @cached_property
-    def nonzeros(self) -> int:
+    def count(self) -> int:
         """Digits that need a multiplier."""
-        return sum(digit != 0 for digit in self.digits)
+        return self.rows.bit_count()
 
 
 #: One cycle of the segments stream: a segment or None per slot.
@@ -30,35 +37,45 @@ Beat = tuple[Segment | None, ...]
 
 
 def digits(difference: torch.Tensor) -> torch.Tensor:
-    """Sign-magnitude nibbles of a difference.
+    """Signed radix-16 digits of a difference, each -8..8.
 
-    difference : (...), integers of magnitude at most 255. Returns (2, ...) int64: low and high digit, each with the
-    difference's sign, so that difference = low + 16 * high.
+    difference : (...), integers of magnitude at most 255. Returns (4, ...) int64: low, high, over, over, so that
+    difference = low + 16 * (high + over + over). The low digit is the low nibble read as two's complement; the high
+    digit is the rest of the low eight bits; where the difference needs a ninth bit, each `over` is 8 or -8.
     """
     difference = difference.to(torch.int64)
     if difference.numel() and int(difference.abs().max()) > 255:
         raise ValueError(f"difference of magnitude {int(difference.abs().max())}, must be at most 255")
-    magnitude, sign = difference.abs(), difference.sign()
-    return torch.stack((sign * (magnitude & 15), sign * (magnitude >> 4)))
+    byte = (difference + 128) % 256 - 128
+    low = (byte + 8) % 16 - 8
+    over = (difference - byte) // 32
+    return torch.stack((low, (byte - low) // 16, over, over))
 
 
 def segments(current: torch.Tensor, reference: torch.Tensor, skip: bool = True) -> list[Segment]:
-    """All segments of a panel of (4, K) int8 operands against their reference, in the order of (k, plane).
+    """All segments of a panel of (4, K) int8 operands against their reference, column by column.
 
-    With `skip` a segment without a non-zero digit is left out; without it both planes of every column are there.
+    With `skip` a digit of zero is not issued and a segment without any other is left out; without it the low and the
+    high digits of every column are issued, zeros among them.
     """
-    planes = digits(current.to(torch.int64) - reference.to(torch.int64))      # (2, 4, K)
-    table = planes.permute(2, 0, 1).tolist()                                  # [k][plane][row]
-    return [Segment(k, plane, tuple(table[k][plane]))
-            for k in range(len(table)) for plane in range(2) if not skip or any(table[k][plane])]
+    places = digits(current.to(torch.int64) - reference.to(torch.int64))      # (4, 4, K)
+    table = places.permute(2, 0, 1).tolist()                                  # [k][place][row]
+    result = []
+    for k, column in enumerate(table):
+        for place, values in enumerate(column):
+            whole = not skip and place < 2
+            rows = sum((whole or value != 0) << row for row, value in enumerate(values))
+            if rows:
+                result.append(Segment(k, PLANES[place], tuple(values), rows))
+    return result
 
 
 def beats(current: torch.Tensor, reference: torch.Tensor, config: MachineConfig, skip: bool = True) -> list[Beat]:
     """The panel's segments as the encoder sends them when nothing stalls: one beat a cycle.
 
     `scan` columns are taken together. Slot s serves residue s // (slots / residues) of k; each residue
-    sends its segments in order, as many a cycle as it has slots, until all residues are through. A group without
-    segments still costs a beat. The panel's last beat is the last of the list.
+    sends its segments of plane 0 first, then those of plane 1, as many a cycle as it has slots, until all residues
+    are through. A group without segments still costs a beat. The panel's last beat is the last of the list.
     """
     per_residue = config.slots_per_residue
     length = current.shape[1]
@@ -70,6 +87,8 @@ def beats(current: torch.Tensor, reference: torch.Tensor, config: MachineConfig,
         while position < len(sent) and sent[position].k < start + config.scan:
             group[sent[position].k % config.residues].append(sent[position])
             position += 1
+        for queue in group:
+            queue.sort(key=lambda segment: segment.plane)
         cycles = max(1, max(-(-len(queue) // per_residue) for queue in group))
         for cycle in range(cycles):
             slots: list[Segment | None] = []

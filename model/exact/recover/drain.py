@@ -21,8 +21,8 @@ class Op:
     first: bool
     last: bool
     dense: int      #: segments issued to the dense lane
-    sparse: int     #: non-zeros issued to the sparse lane
-    digits: int     #: non-zero digits in both
+    sparse: int     #: digits issued to the sparse lane
+    digits: int     #: digits in both
 
 
 class _Drain:
@@ -37,11 +37,12 @@ class _Drain:
         """Init of the next tile to be opened."""
         return self._tiles[self._opened].init if self._opened < len(self._tiles) else Init.HOLD
 
-    def _execute(self, op: Op) -> bool:
-        """Account for an op; True where it ends a tile that leaves."""
+    def _execute(self, op: Op) -> int:
+        """Account for an op; the cycles in which its tile leaves, 0 where it ends none that does."""
         self._opened += op.first
         self._closed += op.last
-        return op.last and self._tiles[op.tile].emit
+        tile = self._tiles[op.tile]
+        return TILE * tile.row_cycles if op.last and tile.emit else 0
 
     @property
     def _through(self) -> bool:
@@ -49,7 +50,7 @@ class _Drain:
 
 
 class InplaceDrain(_Drain):
-    """Four cycles for a tile that leaves; a next init that cannot enter meanwhile costs four more."""
+    """A tile that leaves takes four rows' cycles; a next init that cannot enter meanwhile costs four more."""
 
     def __init__(self, tiles: list[Tile]) -> None:
         super().__init__(tiles)
@@ -79,8 +80,9 @@ class InplaceDrain(_Drain):
             self._in_tile = not op.last
             if op.first:
                 self._primed = False
-            if self._execute(op):
-                self._leaving = TILE
+            leaving = self._execute(op)
+            if leaving:
+                self._leaving = leaving
                 follows = self._opened < len(self._tiles) and not op.first
                 transposed = follows and self._init() is Init.TILE and self._tiles[self._opened].transposed
                 self._primed = follows and self._init() is not Init.HOLD and not transposed
@@ -92,35 +94,42 @@ class ShadowDrain(_Drain):
 
     def __init__(self, tiles: list[Tile]) -> None:
         super().__init__(tiles)
-        self._left = self._loaded = 0          # rows still to leave, rows of the next init in place
-        self._done = self._primed = False
+        self._left = self._loaded = 0          # cycles until the set is empty, rows of the next init in place
+        self._done = 0                         # the same of the tile that waits in the accumulators
+        self._leaves, self._both = 0, False    # `_left` at the beginning; the next init enters meanwhile
+        self._primed = False
 
     @property
     def finished(self) -> bool:
         """Every tile is closed and has left."""
-        return self._through and not self._done and self._left == 0
+        return self._through and self._done == 0 and self._left == 0
 
     def step(self, op: Op | None) -> bool:
         """One cycle with `op` at the accumulators; True where the lanes advance."""
         full = self._loaded == TILE
         init = self._init()
-        capture = self._done and self._left == 0 and self._loaded in (0, TILE)
+        capture = self._done > 0 and self._left == 0 and self._loaded in (0, TILE)
         opening = op is not None and op.first
         here = self._primed or full or init in (Init.HOLD, Init.ZERO)
         advance = not opening or (here and (not self._done or capture))
 
+        loads = init in (Init.BIAS, Init.TILE) and not (full or capture or self._primed)
         if self._left:
+            if self._left == self._leaves:       # the first row: the next init enters as this tile leaves, or after it
+                self._both = loads and not (init is Init.TILE and self._tiles[self._opened].transposed)
             self._left -= 1
-        elif init in (Init.BIAS, Init.TILE) and not (full or capture or self._primed):
+            if self._left == 0 and self._both:
+                self._loaded = TILE
+        elif loads:
             self._loaded += 1
         swap = capture and full
         if swap or (opening and advance and not self._primed and full):
             self._loaded = 0
         self._primed = (self._primed or swap) and not (opening and advance)
         if capture:
-            self._done, self._left = False, TILE
-        if advance and op is not None and self._execute(op):
-            self._done = True
+            self._done, self._left, self._leaves = 0, self._done, self._done
+        if advance and op is not None:
+            self._done = self._execute(op) or self._done
         return advance
 
 
