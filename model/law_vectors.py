@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Golden vectors of matchers, predictors and recovery: `python -m model.law_vectors`.
+
+Safetensors with a JSON index beside it, as `model.vectors`, both with "format": 1. An entry is one call of a law on
+operands of the tiny network's integer sampling: tensors `NAME.in.X` and `NAME.out.Y`, parameters in the index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from torch import Tensor
+
+from hw.errors import VidaError
+from model import checkpoints
+from model.command import run
+from model.exact.encode.sad import inter_matrix_prediction, sad
+from model.exact.match.cmc import Search, row_table
+from model.exact.match.codec_tables import TableShape, addresses, pack
+from model.exact.match.datm import Rule, match
+from model.exact.match.dito import Counted, Penalty, count_selections, penalised
+from model.exact.match.intra import IntraSearch, intra_table
+from model.exact.match.random_destinations import match_random, merge_mean, xorshift32
+from model.exact.match.similarity import Measure, losses, narrow
+from model.exact.operators import Job, Operators
+from model.exact.recover.tables import RowTable, gather, recover
+from model.exact.sparsity.conmerge import Conflict, Order, Packing, Unit, merge
+from model.exact.sparsity.eager import Dominance, dominated_rows, masked_scores, select
+from model.exact.sparsity.ffn_reuse import quantile_threshold, reuse, second_layer_delta, value_mask
+from model.exact.sparsity.leading_one import Detection, leading_terms, log_matmul
+from model.exact.step import denoise
+from model.quantise import load_quantised
+
+FORMAT = 1
+#: Steps of a 50-step run whose operands are used.
+_STEPS = (25, 26)
+
+
+@dataclass(frozen=True)
+class LawEntry:
+    """One call: `law` is a module path and a function's name, `parameters` what is not a tensor."""
+
+    name: str
+    law: str
+    parameters: dict[str, Any]
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors by their name in the file, in the smallest signed integer type that holds each."""
+        parts = {"in": self.inputs, "out": self.outputs}
+        return {
+            f"{self.name}.{side}.{key}": _smallest(x) for side, part in parts.items() for key, x in part.items()
+        }
+
+    def digest(self) -> str:
+        """SHA-256 over name, type, shape and bytes of the tensors."""
+        state = hashlib.sha256()
+        for name, tensor in self.tensors().items():
+            state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            state.update(tensor.contiguous().numpy().tobytes())
+        return state.hexdigest()
+
+
+def _smallest(x: Tensor) -> Tensor:
+    for kind in (torch.int8, torch.int16, torch.int32):
+        limits = torch.iinfo(kind)
+        if not x.numel() or limits.min <= int(x.min()) and int(x.max()) <= limits.max:
+            return x.to(kind)
+    return x.to(torch.int64)
+
+
+def _table(table: RowTable) -> dict[str, Tensor]:
+    return {"kept": table.kept, "copied": table.copied}
+
+
+def _operands() -> tuple[Any, dict[tuple[str, int], Job]]:
+    """The tiny network, and its jobs of layer 0 by kind and step."""
+    network, jobs = load_quantised("tiny")[0], {}
+
+    def record(job: Job) -> None:
+        if job.step in _STEPS and job.site.layer == 0:
+            jobs[job.site.kind, job.step] = job
+
+    operators, video = Operators(record), network.noise[0]
+    for step in range(_STEPS[-1] + 1):
+        video = denoise(network, video, int(network.label[0]), step, 50, operators)
+    return network, jobs
+
+
+def _cmc(jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
+    frames, where = jobs["qkv", 25].current, "model.exact.match"
+    for threshold in (0, 200, 300, 8161):
+        minimum, index, informative = sad(frames[0], frames[1], threshold)
+        found = {"minimum": minimum, "index": index, "informative": informative}
+        yield LawEntry(f"sad.{threshold}", "model.exact.encode.sad.sad", {"threshold": threshold},
+                       {"token": frames[0], "candidates": frames[1]}, found)
+        for width, reach in ((None, None), (4, 0), (4, 1)):
+            search = Search(4, threshold, width=width, reach=reach)
+            parameters = {"segment": 4, "threshold": threshold, "width": width, "reach": reach}
+            yield LawEntry(f"cmc.{threshold}.reach-{reach}", f"{where}.cmc.row_table", parameters,
+                           {"matrices": frames}, _table(row_table(frames, search)))
+    words = pack(inter_matrix_prediction(frames, 1, 300), TableShape(4, 16, 1))
+    found = dict(zip(("itt", "n_itt"), map(torch.tensor, words), strict=True))
+    yield LawEntry("cmc.words", f"{where}.codec_tables.pack", {"reference": 1, "threshold": 300},
+                   {"frames": frames}, found)
+    table = row_table(frames, Search(4, 300))
+    bank, entry = addresses(table.kept, 96, 32)
+    yield LawEntry("cmc.addresses", f"{where}.codec_tables.addresses", {"columns": 96, "banks": 32},
+                   {"rows": table.kept}, {"bank": bank, "entry": entry})
+    condensed = gather(frames.flatten(0, 1), table)
+    yield LawEntry("recover.cmc", "model.exact.recover.tables.recover", {}, {"condensed": condensed} | _table(table),
+                   {"full": recover(condensed, table)})
+    queries = jobs["scores", 25].current[1, 0]
+    yield LawEntry("cmc.intra", f"{where}.intra.intra_table", {"segment": 4, "threshold": 400}, {"matrix": queries},
+                   _table(intra_table(queries, IntraSearch(4, 400))))
+
+
+def _exion(network: Any, jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
+    where, hidden, after = "model.exact.sparsity", jobs["fc2", 25].current, jobs["fc2", 26].current
+    threshold = quantile_threshold(hidden, 100)
+    mask = value_mask(hidden, threshold)
+    yield LawEntry("exion.mask", f"{where}.ffn_reuse.value_mask", {"permille": 100, "threshold": threshold},
+                   {"hidden": hidden}, {"mask": mask})
+    reused, right = reuse(after, hidden, mask), jobs["fc2", 25].right
+    sums = jobs["fc2", 25].result
+    yield LawEntry("exion.second-layer", f"{where}.ffn_reuse.second_layer_delta", {},
+                   {"sums": sums, "hidden": reused, "kept": hidden, "right": right},
+                   {"sums": second_layer_delta(sums, reused, hidden, right)})
+    for unit in Unit:
+        for conflict in Conflict:
+            for order in Order:
+                schedule = merge(mask.flatten(0, 1)[:32], Packing(unit=unit, conflict=conflict, order=order))
+                vectors = torch.tensor(schedule.conflicts, dtype=torch.int64).reshape(-1, 2)
+                yield LawEntry(f"exion.merge.{unit.value}.{conflict.value}.{order.value}", f"{where}.conmerge.merge",
+                               {"rows": 16, "lanes": 16, "depth": 3}, {"mask": mask.flatten(0, 1)[:32]},
+                               {"elements": schedule.elements, "conflicts": vectors})
+    every = torch.arange(-128, 128)
+    for steps in (1, 2):
+        yield LawEntry(f"exion.leading.{steps}", f"{where}.leading_one.leading_terms", {"steps": steps},
+                       {"x": every}, {"kept": leading_terms(every, steps)})
+    job, block = jobs["scores", 25], network.blocks[0]
+    for detection in Detection:
+        predicted = log_matmul(job.current, job.right, detection)
+        yield LawEntry(f"exion.predict.{detection.value}", f"{where}.leading_one.log_matmul", {},
+                       {"left": job.current, "right": job.right}, {"scores": predicted})
+    scale, exp2 = block.softmax, network.tables.exp2
+    rows = dominated_rows(job.result, Dominance.MARGIN, 1024, scale, exp2)
+    chosen = select(job.result, 4, rows)
+    yield LawEntry("exion.select", f"{where}.eager.select",
+                   {"k": 4, "margin": 1024, "multiplier": scale.multipliers[0], "shift": scale.shift},
+                   {"scores": job.result}, {**vars(chosen), "masked": masked_scores(job.result, chosen)})
+
+
+def _tokens(jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
+    where, outputs = "model.exact.match", jobs["out", 25].current[2]
+    for measure in Measure:
+        for bits in (8, 4):
+            small = narrow(outputs, bits)
+            yield LawEntry(f"losses.{measure.value}.{bits}", f"{where}.similarity.losses", {"bits": bits},
+                           {"tokens": outputs}, {"loss": losses(small, small, measure)})
+    loss = losses(outputs, outputs, Measure.SQUARED)
+    for rule in Rule:
+        for drop in (0, 5, 8, 15):
+            yield LawEntry(f"datm.{rule.value}.{drop}", f"{where}.datm.match", {"drop": drop, "permille": 50},
+                           {"loss": loss}, _table(match(loss, drop, rule)))
+    table = match_random(loss, (4, 4), (2, 2), 8, xorshift32(1))
+    yield LawEntry("random", f"{where}.random_destinations.match_random", {"stride": [2, 2], "drop": 8, "seed": 1},
+                   {"loss": loss}, _table(table))
+    yield LawEntry("tome.mean", f"{where}.random_destinations.merge_mean", {}, {"rows": outputs} | _table(table),
+                   {"merged": merge_mean(outputs, table)})
+    for counted in Counted:
+        counts = count_selections(torch.zeros(16, dtype=torch.int64), table, counted)
+        for penalty in Penalty:
+            yield LawEntry(f"dito.{counted.value}.{penalty.value}", f"{where}.dito.penalised", {"weight": 37},
+                           {"loss": loss, "counts": counts}, {"loss": penalised(loss, counts, 37, counted, penalty)})
+
+
+def entries() -> list[LawEntry]:
+    """Every entry, in order."""
+    network, jobs = _operands()
+    return [*_cmc(jobs), *_exion(network, jobs), *_tokens(jobs)]
+
+
+def digest(found: list[LawEntry]) -> str:
+    """SHA-256 of a set: over the names and digests of its entries in order."""
+    return hashlib.sha256("\n".join(f"{one.name} {one.digest()}" for one in found).encode()).hexdigest()
+
+
+def write(stem: Path, found: list[LawEntry], command: str) -> None:
+    """Write `stem`.safetensors and `stem`.json; raises `VidaError` where the folder cannot be written."""
+    tensors = {name: tensor for one in found for name, tensor in one.tensors().items()}
+    checkpoints.write(stem.with_suffix(".safetensors"), tensors, {"command": command})
+    lines = [{"name": one.name, "law": one.law, "parameters": one.parameters, "sha256": one.digest()} for one in found]
+    index = {"format": FORMAT, "command": command, "sha256": digest(found), "entries": lines}
+    try:
+        stem.with_suffix(".json").write_text(json.dumps(index, indent=1) + "\n")
+    except OSError as error:
+        raise VidaError(f"cannot write {stem.with_suffix('.json')}: {error}") from error
+
+
+def main(
+    stem: Annotated[Path, typer.Option(help="file to write, without suffix")] = Path("build/vectors/laws"),
+) -> None:
+    """Write the golden vectors of the laws."""
+    torch.set_num_threads(1)
+    found = entries()
+    write(stem, found, "python -m model.law_vectors")
+    size = stem.with_suffix(".safetensors").stat().st_size
+    print(f"{len(found)} entries, {size / 1e6:.2f} MB, sha256 {digest(found)[:16]} -> {stem}")
+
+
+if __name__ == "__main__":
+    run(main)
