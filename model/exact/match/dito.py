@@ -96,11 +96,16 @@ def _reaches(counts: tuple[int, int], permille: int) -> bool:
 
 
 def penalised(loss: Tensor, counts: Tensor, weight: int, counted: Counted, penalty: Penalty) -> Tensor:
-    """Loss (N, N), source by destination, with the selection counts (N,); raises `VidaError` for weight < 0."""
+    """Loss (N, N), source by destination, with the selection counts (N,); raises `VidaError` for weight < 0.
+
+    The diagonal stays: a kept token stands for itself and is not approximated. (With it a penalty on sources would
+    add the same to all choices of a rule that minimises the sum, and change nothing.)
+    """
     if weight < 0:
         raise VidaError(f"penalty weight {weight}, at least 0 allowed")
     count = counts[:, None] if counted is Counted.SOURCE else counts[None, :]
-    return loss + weight * count if penalty is Penalty.ADD else loss * (256 + weight * count) >> 8
+    changed = loss + weight * count if penalty is Penalty.ADD else loss * (256 + weight * count) >> 8
+    return torch.where(torch.eye(len(loss), dtype=torch.bool), loss, changed)
 
 
 def count_selections(counts: Tensor, table: RowTable, counted: Counted) -> Tensor:
