@@ -46,7 +46,12 @@ class JobSet:
     accumulators: Stream = field(default_factory=list)
     int8: Stream = field(default_factory=list)
     panels: list[tuple[torch.Tensor, torch.Tensor, bool]] = field(default_factory=list)
-    nonzeros: dict[int, int] = field(default_factory=dict)   #: segments by their number of non-zeros
+    sizes: dict[int, int] = field(default_factory=dict)      #: segments by how many of their digits are issued
+
+    @property
+    def digits(self) -> int:
+        """Digits that are issued."""
+        return sum(size * times for size, times in self.sizes.items())
 
     @property
     def outputs(self) -> int:
@@ -73,15 +78,45 @@ def arrays(stream: Stream) -> dict[str, np.ndarray]:
 
 def segment_beat(beat: Beat, last: bool) -> dict[str, Any]:
     """A beat of the segments stream; unused slots hold noise-free zeros."""
-    empty = {"valid": 0, "k": 0, "plane": 0, "sign": 0, "magnitude": [0] * TILE}
+    empty = {"valid": 0, "k": 0, "plane": 0, "rows": 0, "digit": [0] * TILE}
     return {"slot": [dict(empty) if segment is None else segment_slot(segment) for segment in beat], "last": last}
 
 
 def segment_slot(segment: Segment) -> dict[str, Any]:
-    """Sign and magnitude of one segment."""
-    sign = sum((digit < 0) << row for row, digit in enumerate(segment.digits))
-    return {"valid": 1, "k": segment.k, "plane": segment.plane, "sign": sign,
-            "magnitude": [abs(digit) for digit in segment.digits]}
+    """One segment as it travels; a digit that has two forms takes either, by its column."""
+    carried = bool(segment.k & 1)
+    return {"valid": 1, "k": segment.k, "plane": segment.plane, "rows": segment.rows,
+            "digit": [window_of(digit, carried) for digit in segment.digits]}
+
+
+def window_of(digit: int, carried: bool = False) -> int:
+    """The window of a digit -8..8: a nibble in two's complement and below it the carry that is added to it.
+
+    8 has a carry always, -8 never, every other digit where `carried`.
+    """
+    carry = digit == 8 or (carried and digit != -8)
+    return (digit - carry & 15) << 1 | carry
+
+
+def digit_of(window: int) -> int:
+    """The digit -8..8 of a window."""
+    return (window >> 1 ^ 8) - 8 + (window & 1)
+
+
+def factor_of(value: int, digits: int) -> list[dict[str, int]]:
+    """A left factor as `digits` radix-4 digits, the lowest first: each -2..1, the last whatever remains."""
+    places = []
+    for _ in range(digits - 1):
+        places.append((value + 2) % 4 - 2)
+        value = (value - places[-1]) // 4
+    return [{"negative": int(place < 0), "one": int(abs(place) == 1), "two": int(abs(place) == 2)}
+            for place in (*places, value)]
+
+
+def value_of(factor: list[dict[str, int]]) -> int:
+    """What a left factor in radix 4 stands for."""
+    return sum((-1) ** digit["negative"] * (digit["one"] + 2 * digit["two"]) * 4 ** i
+               for i, digit in enumerate(factor))
 
 
 def panel_of(kind: str, length: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -99,8 +134,8 @@ def panel_of(kind: str, length: int, generator: torch.Generator) -> tuple[torch.
     if kind == "near":
         return (reference + values(-3, 3) * values(0, 6)).clip(-128, 127), reference
     if kind == "corner":
-        corners = torch.tensor([-128, -127, -16, -15, -1, 0, 1, 15, 16, 127])
-        return corners[values(0, 9)], corners[values(0, 9)]
+        corners = torch.tensor([-128, -127, -16, -15, -9, -8, -1, 0, 1, 7, 8, 15, 16, 120, 127])
+        return corners[values(0, len(corners) - 1)], corners[values(0, len(corners) - 1)]
     reference = values(0, 1) * 255 - 128
     return -1 - reference, reference
 
@@ -177,7 +212,7 @@ class Generator:
             sent = beats(current, reference, config, skip)
             work.segments += [segment_beat(beat, b + 1 == len(sent)) for b, beat in enumerate(sent)]
             for segment in (item for beat in sent for item in beat if item is not None):
-                work.nonzeros[segment.nonzeros] = work.nonzeros.get(segment.nonzeros, 0) + 1
+                work.sizes[segment.count] = work.sizes.get(segment.count, 0) + 1
         self._expect(work, header, emit)
 
     def _start(self, kind: Init, transposed: int, work: JobSet) -> torch.Tensor:

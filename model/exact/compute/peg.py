@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 
 from hw.numerics import wrap
-from model.exact.encode.encoder import digits
+from model.exact.encode.encoder import PLANES, digits
 
 
 def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -27,7 +27,7 @@ def matmul(current: torch.Tensor, reference: torch.Tensor | None, right: torch.T
 
 def matmul_by_digits(current: torch.Tensor, reference: torch.Tensor | None, right: torch.Tensor,
                      init: torch.Tensor | int, acc_bits: int) -> torch.Tensor:
-    """As `matmul`, plane by plane: what the shift-add multipliers do. Equal to it for every operand."""
+    """As `matmul`, digit by digit: what the multipliers do. Equal to it for every operand."""
     difference = current.to(torch.int64) - (0 if reference is None else reference.to(torch.int64))
-    low, high = digits(difference)
-    return wrap(product(low, right) + (product(high, right) << 4) + init, acc_bits)
+    total = sum(product(digit, right) << 4 * plane for plane, digit in zip(PLANES, digits(difference), strict=True))
+    return wrap(total + init, acc_bits)

@@ -13,16 +13,16 @@ def test_each_counter_counts_its_events_after_the_stated_latency():
 
     async def bench(ctx):
         for cycle in range(200):
-            event = {"op_taken": draw.randint(0, 1), "dense": draw.getrandbits(2), "nonzero": draw.getrandbits(8),
+            event = {"op_taken": draw.randint(0, 1), "segments": draw.randint(0, 2), "digits": draw.randint(0, 9),
                      "sparse": draw.randint(0, 1), "last": draw.randint(0, 1),
                      **{f"wait_{name}": draw.randint(0, 1) for name in ("left", "job", "init", "result")}}
             for name, value in event.items():
                 ctx.set(getattr(dut, name), value)
             taken = event["op_taken"]
             late.append({
-                "ops": taken, "dense_issues": taken * event["dense"].bit_count(),
+                "ops": taken, "dense_issues": taken * event["segments"],
                 "sparse_issues": taken & event["sparse"],
-                "digits": taken * (event["nonzero"].bit_count() + event["sparse"]), "tiles": taken & event["last"],
+                "digits": taken * event["digits"], "tiles": taken & event["last"],
                 **{name: value for name, value in event.items() if name.startswith("wait_")}})
             await ctx.tick()
             if len(late) == Counters.latency:

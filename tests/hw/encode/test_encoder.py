@@ -7,18 +7,18 @@ import torch
 from hw.config import load_config
 from hw.encode.encoder import Encoder
 from model.exact.encode.encoder import beats
-from verif.jobs import KINDS, left_beats, panel_of, segment_beat
+from verif.jobs import KINDS, digit_of, left_beats, panel_of, segment_beat
 
 CONFIGS = [{}, {"scan": 8, "slots": 4}, {"scan": 2, "slots": 2}, {"depth": 2},
-           {"allocation": "none", "scan": 3, "slots": 2}, {"depth": 4, "scan": 8, "slots": 8}]
+           {"allocation": "none", "scan": 3, "slots": 2}, {"depth": 4, "scan": 8, "slots": 8},
+           {"allocation": "sparse", "sparse_sum": "shared", "scan": 2, "slots": 2},
+           {"allocation": "merge", "depth": 2, "scan": 8, "slots": 8}]
 
 
 def known(beat):
-    """A beat without what means nothing: empty slots, and the sign of a zero digit."""
-    slots = []
-    for slot in beat["slot"]:
-        signs = sum(bool(m) << row for row, m in enumerate(slot["magnitude"]))
-        slots.append({**slot, "sign": slot["sign"] & signs} if slot["valid"] else None)
+    """A beat by what its digits are worth, empty slots as none."""
+    slots = [{**slot, "digit": [digit_of(window) for window in slot["digit"]]} if slot["valid"] else None
+             for slot in beat["slot"]]
     return slots, int(beat["last"])
 
 
@@ -50,16 +50,26 @@ def test_beats_are_the_laws(play, changes, stall):
         assert moved[-1] - moved[0] == len(moved) - 1        # as the law says: a beat a cycle
 
 
-def test_largest_differences_and_the_lowest_operand(play):
-    config = load_config("tiny")
-    current = torch.tensor([[127, -128, -128, 0, 16], [-128, 127, 0, -128, -16], [0] * 5, [1, -1, 15, -15, -127]])
-    reference = torch.tensor([[-128, 127, 0, -128, 0], [127, -128, 0, 0, 0], [0] * 5, [0] * 5])
+#: (current, reference) -> its digits (low, high, over).
+CORNERS = {(-128, 127): (1, 0, -8), (127, -128): (-1, 0, 8), (127, -1): (0, -8, 8), (-128, 1): (-1, 8, -8),
+           (120, -16): (-8, -7, 8), (-128, 0): (0, -8, 0), (127, 0): (-1, 8, 0), (8, 0): (-8, 1, 0),
+           (-8, 0): (-8, 0, 0), (-9, 0): (7, -1, 0), (5, 5): (0, 0, 0)}
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_differences_at_the_corners_of_their_digits(play, row):
+    config = load_config("tiny").replace(allocation="none", scan=1, slots=1)
+    current, reference = (torch.zeros(4, len(CORNERS), dtype=torch.int64) for _ in range(2))
+    current[row], reference[row] = torch.tensor(list(CORNERS)).T
     law = beats(current, reference, config)
     run = play(Encoder(config), {"left": left_beats(current, reference, config)}, {"segments": len(law)})
-    got = [known(beat)[0] for beat in run.beats["segments"]]
-    assert got == [known(segment_beat(beat, False))[0] for beat in law]
-    first = next(slot for slot in got[0] if slot and slot["k"] == 0 and slot["plane"] == 1)
-    assert first["magnitude"] == [15, 15, 0, 0] and first["sign"] == 0b10
+    got = [slot for beat in run.beats["segments"] for slot in known(beat)[0] if slot]
+    want = [(k, int(place > 0), digit) for k, digits in enumerate(CORNERS.values())
+            for place, digit in enumerate((*digits, digits[2])) if digit]
+    assert [(slot["k"], slot["plane"], slot["digit"][row]) for slot in got] == want
+    assert all(slot["rows"] == 1 << row and not any(slot["digit"][:row]) for slot in got)
+    for (now, then), (low, high, over) in CORNERS.items():
+        assert now - then == low + 16 * (high + 2 * over)
 
 
 @pytest.mark.parametrize("length", [1, 7, 24])

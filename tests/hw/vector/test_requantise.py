@@ -11,6 +11,10 @@ CONFIG = load_config("tiny").replace(ccpes=1, k_max=256)
 HALF = 1 << CONFIG.acc_bits - 1
 
 
+def make(cycles):
+    return Requantise(CONFIG.replace(requantise_cycles=cycles))
+
+
 def tiles(work):
     """(rows in, scales, accumulators out, int8 out) of [(four values, four multipliers, shift, emit)]."""
     rows, scales, accumulators, int8 = [], [], [], []
@@ -29,9 +33,9 @@ def tiles(work):
     return rows, scales, accumulators, int8
 
 
-def check(play, work, stall=0.0):
+def check(play, work, stall=0.0, dut=None):
     rows, scales, accumulators, int8 = tiles(work)
-    run = play(Requantise(CONFIG), {"i": rows, "scale": scales}, {"accumulators": len(accumulators), "o": len(int8)},
+    run = play(dut or make(1), {"i": rows, "scale": scales}, {"accumulators": len(accumulators), "o": len(int8)},
                stall)
     assert run.beats["accumulators"] == accumulators
     assert run.beats["o"] == int8
@@ -62,18 +66,26 @@ def test_rounds_half_up():
     assert (requantise(HALF, 4095, 0), requantise(-HALF, 4095, 0)) == (127, -128)
 
 
+@pytest.mark.parametrize("cycles", [1, 2, 4])
 @pytest.mark.parametrize("stall", [0.0, 0.5])
-def test_both_outputs_at_their_own_pace(play, stall):
+def test_both_outputs_at_their_own_pace(play, stall, cycles):
     draw = random.Random(3)
     work = [([draw.randint(-HALF, HALF - 1) for _ in range(4)], [draw.randint(0, 4095) for _ in range(4)],
              draw.randint(8, 30), draw.randint(1, 3)) for _ in range(60)]
-    check(play, work, stall)
+    check(play, work, stall, make(cycles))
 
 
-def test_stated_latency_and_the_rows_of_a_tile_back_to_back(play):
-    run = check(play, [([1, 2, 3, 4], [9] * 4, 1, 2)] * 20)
+@pytest.mark.parametrize("cycles", [1, 2, 4])
+def test_stated_latency_and_the_rows_of_a_tile_back_to_back(play, cycles):
+    dut = make(cycles)
+    run = check(play, [([1, 2, 3, 4], [9, 1000, 0, 4095], 1, 2)] * 20, dut=dut)
     into, out = run.moved["i"], run.moved["o"]
-    # The first tile waits for its scale; the last is under way alone.
-    assert out[-1] - into[-1] == Requantise.latency
-    assert all(out[4 * n + 3] - out[4 * n] == 3 for n in range(20))
-    assert out[-1] - out[0] == 4 * 20 - 1
+    assert dut.latency == 4 + cycles
+    # A row has entered with its last part; the first tile waits for its scale, the last is under way alone.
+    assert out[-1] - into[-1] == dut.latency - (cycles - 1)
+    assert out[-1] - out[0] == cycles * (4 * 20 - 1)
+
+
+def test_accumulators_do_not_wait_for_the_lanes(play):
+    run = check(play, [([1, 2, 3, 4], [9] * 4, 1, 1)] * 20, dut=make(4))
+    assert run.moved["accumulators"][-1] - run.moved["accumulators"][0] == 4 * 20 - 1
