@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hw.errors import VidaError
 from model.approximate.chain import Approximate, Feature
 from model.approximate.cmc import CMC
 from model.approximate.config import (
@@ -12,6 +13,7 @@ from model.approximate.config import (
     CMCConfig,
     Config,
     DiToConfig,
+    DittoConfig,
     EXIONConfig,
     ORBISConfig,
     ToMeConfig,
@@ -23,9 +25,10 @@ from model.approximate.random_tokens import AsymRnR, ToMe
 from model.approximate.work import Work
 from model.exact.match.dito import interval, matching_steps
 from model.exact.network import QuantisedNetwork
-from model.exact.operators import Recorder
+from model.exact.operators import Operators, Recorder
 from model.exact.recover.tables import RowTable
 from model.exact.step import denoise
+from model.methods import Ditto
 from model.quantise import CALIBRATION_SEED
 from model.sample import STEPS, starting_noise
 
@@ -64,12 +67,10 @@ def _features(config: Config, network: QuantisedNetwork, steps: int, work: Work)
             return [AsymRnR(config, network, work)]
         case ToMeConfig():
             return [ToMe(config, network, work)]
-    parts: list[Feature] = []
-    if config.eager is not None:
-        parts.append(EagerPrediction(config.eager, network, work))
-    if config.ffn is not None:
-        parts.append(FFNReuse(config.ffn, work))
-    return parts
+        case EXIONConfig():
+            eager = [] if config.eager is None else [EagerPrediction(config.eager, network, work)]
+            return eager + ([] if config.ffn is None else [FFNReuse(config.ffn, work)])
+    raise VidaError(f"{type(config).__name__} is no approximation")
 
 
 def build(
@@ -82,6 +83,8 @@ def build(
     """
     check_together(configs)
     work = Work()
-    ordered = sorted(configs, key=lambda config: isinstance(config, EXIONConfig))  # EXION's mask is innermost
-    features = [feature for config in ordered for feature in _features(config, network, steps, work)]
-    return Approximate(features, work, record)
+    exact = Ditto if any(isinstance(config, DittoConfig) for config in configs) else Operators
+    chosen = [config for config in configs if not isinstance(config, DittoConfig)]
+    chosen.sort(key=lambda config: isinstance(config, EXIONConfig))  # EXION's mask is innermost
+    features = [feature for config in chosen for feature in _features(config, network, steps, work)]
+    return Approximate(features, work, record, exact)

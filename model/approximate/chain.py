@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from model.approximate.work import Work
-from model.exact.operators import Operators, Recorder, Site
+from model.exact.encode.encoder import digits
+from model.exact.operators import Job, Operators, Recorder, Site
+from model.methods import Ditto
 
 _ALL = torch.ones((), dtype=torch.bool)
 
@@ -63,22 +65,49 @@ def macs(product: Product, result: Tensor) -> tuple[int, int]:
     return result.numel() * product.left.shape[-1], int((outputs * operands).sum())
 
 
+def digit_products(job: Job, product: Product) -> int:
+    """Multiplications of a non-zero digit by an 8-bit value that a job of `product` needs.
+
+    Digits are the encoder's. A row's digits go to its needed outputs; the second of two products is transposed.
+    """
+    count = (digits(job.current - job.reference) != 0).sum(0)
+    need, used = product.need.expand(*product.left.shape[:-1], product.right.shape[-1]), product.used
+    if job.product == "second":
+        return int((count.sum(-1) * need.sum(-2)).sum())
+    return int(((count * used).sum(-1) * need.sum(-1)).sum())
+
+
 class Approximate(Operators):
     """Products of one sampling run through `features`, outermost first; `work` counts them.
 
-    The innermost product is computed whole, so that a law can be checked against it; only what is needed is
-    counted, and features never read the rest.
+    The innermost product is computed whole, by whole operands or by `Ditto` from differences; only what is needed
+    is counted, and features never read the rest.
+
+    Parameters
+    ----------
+    features : outermost first
+    work : where to count
+    record : called with every innermost `Job`, whole
+    exact : `Ditto` or `Operators`, which computes the innermost product
     """
 
-    def __init__(self, features: Sequence[Feature], work: Work, record: Recorder | None = None) -> None:
+    def __init__(
+        self,
+        features: Sequence[Feature],
+        work: Work,
+        record: Recorder | None = None,
+        exact: type[Ditto] | type[Operators] = Operators,
+    ) -> None:
         super().__init__(record)
         self.features, self.work = tuple(features), work
+        self.jobs: list[Job] = []
+        self.exact = exact(self.jobs.append)
 
     def begin(self, step: int) -> None:
         """Say which denoising step comes next."""
         super().begin(step)
-        for feature in self.features:
-            feature.begin(step)
+        for part in (self.exact, *self.features):
+            part.begin(step)
 
     def linear(self, site: Site, left: Tensor, right: Tensor, bias: Tensor) -> Tensor:
         """As `Operators.linear`, approximate where a feature says so."""
@@ -97,8 +126,17 @@ class Approximate(Operators):
     def _from(self, place: int, product: Product) -> Tensor:
         if place < len(self.features):
             return self.features[place].product(product, lambda changed: self._from(place + 1, changed))
-        result = self.run(product.site, "single", product.left, None, product.right, product.init)
+        site, left, right = product.site, product.left, product.right
+        if right.dim() == 2:
+            result = self.exact.linear(site, left, right, product.init)
+        else:
+            result = self.exact.attention(site, left, right)
         total, done = macs(product, result)
-        self.work.total[product.site.kind] += total
-        self.work.done[product.site.kind] += done
+        self.work.total[site.kind] += total
+        self.work.done[site.kind] += done
+        for job in self.jobs:
+            self.work.digits[site.kind] += digit_products(job, product)
+            if self.record is not None:
+                self.record(job)
+        self.jobs.clear()
         return result

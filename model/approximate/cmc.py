@@ -63,7 +63,8 @@ class CMC(Feature):
     def _condensed(self, product: Product, inner: Inner, table: RowTable) -> Tensor:
         shape = product.left.shape[:2]
         need = product.need & table.computed.reshape(*shape, 1)
-        result = inner(replace(product, need=need))
+        rewritten = product.left.flatten(0, 1)[table.sources].reshape(product.left.shape)
+        result = inner(replace(product, left=rewritten, need=need))
         self.work.extra["cmc.rows_copied"] += len(table.copied)
         return result.flatten(0, 1)[table.sources].reshape(result.shape)
 
@@ -76,6 +77,7 @@ class CMC(Feature):
             self.rows = [intra_table(matrix, search) for matrix in matrices]
         computed = torch.stack([table.computed for table in self.rows]).reshape(batch, heads, rows, 1)
         sources = torch.stack([table.sources for table in self.rows]).reshape(batch, heads, rows, 1)
-        result = inner(replace(product, need=product.need & computed))
+        rewritten = product.left.gather(2, sources.expand(product.left.shape))
+        result = inner(replace(product, left=rewritten, need=product.need & computed))
         self.work.extra["cmc.query_rows_copied"] += int((~computed).sum())
         return result.gather(2, sources.expand(result.shape))

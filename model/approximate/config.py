@@ -54,6 +54,10 @@ class _Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class DittoConfig(_Config):
+    """Ditto (HPCA 2025): products from differences to the previous timestep, exact."""
+
+
 class CMCConfig(_Config):
     """CMC (ASPLOS 2024). `threshold` is a mean difference per element in int8 places; below it a row is copied."""
 
@@ -156,7 +160,7 @@ class ToMeConfig(_Config):
     seed: Count = 1
 
 
-Config = CMCConfig | EXIONConfig | ORBISConfig | DiToConfig | AsymRnRConfig | ToMeConfig
+Config = DittoConfig | CMCConfig | EXIONConfig | ORBISConfig | DiToConfig | AsymRnRConfig | ToMeConfig
 
 _TOKENS = (ORBISConfig, DiToConfig, AsymRnRConfig, ToMeConfig)
 
@@ -164,7 +168,8 @@ _TOKENS = (ORBISConfig, DiToConfig, AsymRnRConfig, ToMeConfig)
 def check_together(configs: Sequence[Config]) -> None:
     """Raise `VidaError`, with the reason, for methods that cannot run together.
 
-    Together with any other one goes EXION's FFN-Reuse, whose mask covers the FFN alone.
+    EXION's FFN-Reuse, whose mask covers the FFN alone, goes with every other approximation; Ditto with CMC, which
+    rewrites operands and leaves every product exact on them.
     """
     kinds = [type(config) for config in configs]
     for kind in kinds:
@@ -172,6 +177,9 @@ def check_together(configs: Sequence[Config]) -> None:
             raise VidaError(f"{kind.__name__} is given twice")
     tokens = [kind.__name__ for kind in kinds if kind in _TOKENS]
     eager = any(isinstance(config, EXIONConfig) and config.eager is not None for config in configs)
+    if DittoConfig in kinds and any(kind not in (DittoConfig, CMCConfig) for kind in kinds):
+        raise VidaError(f"DittoConfig and {next(k.__name__ for k in kinds if k not in (DittoConfig, CMCConfig))}: "
+                        "outputs that are left out have no sums that the next timestep's differences could add to")
     if len(tokens) > 1:
         raise VidaError(f"{tokens[0]} and {tokens[1]}: both own the tables of dropped tokens")
     if CMCConfig in kinds and tokens:

@@ -17,6 +17,7 @@ from model.approximate.config import (
     CMCConfig,
     Config,
     DiToConfig,
+    DittoConfig,
     EagerConfig,
     EXIONConfig,
     FFNReuseConfig,
@@ -38,6 +39,8 @@ from model.quantise import load_quantised
 from model.sample import STEPS, sample_integer, to_float
 
 _FFN = EXIONConfig(eager=None)
+#: Operator kinds of a table, after the network's mean.
+_COLUMNS = ("qkv", "scores", "out", "fc1", "fc2")
 
 
 def _eager(**fields: Any) -> EXIONConfig:
@@ -46,6 +49,8 @@ def _eager(**fields: Any) -> EXIONConfig:
 
 #: Named settings: what docs/methods/figures.md shows.
 SETTINGS: dict[str, tuple[Config, ...]] = {
+    "original": (),
+    "ditto": (DittoConfig(),),
     "cmc.2.5": (CMCConfig(threshold=2.5),),
     "cmc.5": (CMCConfig(threshold=5),),
     "cmc.10": (CMCConfig(threshold=10),),
@@ -92,6 +97,7 @@ SETTINGS: dict[str, tuple[Config, ...]] = {
     "asymrnr.queries-50%.keys-30%": (AsymRnRConfig(),),
     "tome.30%": (ToMeConfig(ratio=0.3),),
     "tome.50%": (ToMeConfig(),),
+    "ditto+cmc.2.5": (CMCConfig(threshold=2.5), DittoConfig()),
     "exion.ffn+cmc.2.5": (CMCConfig(threshold=2.5), _FFN),
     "exion.ffn+orbis.50%": (ORBISConfig(), _FFN),
 }
@@ -106,8 +112,8 @@ def _references(preset: str, steps: int, videos: int) -> tuple[torch.Tensor, tor
 def measure(preset: str, configs: tuple[Config, ...], steps: int = STEPS, videos: int = VIDEOS) -> dict[str, Any]:
     """Measured quality against float and int8 dense of the same seeds and steps, and counted work left.
 
-    `work_left` is the share of all multiply-accumulates, also by operator kind; `extra` what deciding cost, for
-    all videos together.
+    `work_left` is the share of all multiply-accumulates, also by operator kind; `digits_left` that of digit
+    products, two an operand; `extra` what deciding cost, for all videos together.
     """
     network, work, samples = load_quantised(preset)[0], Work(), []
     fixed = [_with_interval(config, network, steps) for config in configs]
@@ -122,6 +128,7 @@ def measure(preset: str, configs: tuple[Config, ...], steps: int = STEPS, videos
         "psnr_db": round(compare(found, dense)["psnr_db"], 2),
         "psnr_float_db": round(compare(found, reference)["psnr_db"], 2),
         "work_left": round(work.left, 4),
+        "digits_left": round(work.digits_left, 4),
         "work_left_by_kind": by_kind,
         "extra": dict(work.extra),
     }
@@ -135,21 +142,30 @@ def _with_interval(config: Config, network: QuantisedNetwork, steps: int) -> Con
     return config.model_copy(update={"interval": min(later, default=steps)})
 
 
+def row(facts: dict[str, Any]) -> str:
+    """A line of the tables in docs/methods/figures.md from what `measure` found for a setting."""
+    shares = [facts["work_left"], facts["digits_left"], *(facts["work_left_by_kind"][kind] for kind in _COLUMNS)]
+    cells = [facts["setting"], *(f"{facts[key]:.1f}" for key in ("psnr_db", "psnr_float_db"))]
+    return "| " + " | ".join([*cells, *(f"{100 * share:.1f}" for share in shares)]) + " |"
+
+
 def main(
     preset: Annotated[str, typer.Option(help="tiny or small")] = "small",
     only: Annotated[list[str] | None, typer.Option(help="settings whose name begins so; may be repeated")] = None,
     steps: Annotated[int, typer.Option(help="50, 20 or 8")] = STEPS,
     videos: Annotated[int, typer.Option(help="videos to average over")] = VIDEOS,
     rival: Annotated[bool, typer.Option(help="also what fewer steps of int8 dense lose")] = False,
+    table: Annotated[bool, typer.Option(help="rows of a Markdown table instead of JSON")] = False,
 ) -> None:
-    """Print one JSON line a setting."""
+    """Print one JSON line, or one row of a table, a setting."""
     torch.set_num_threads(1)
     chosen = {name: configs for name, configs in SETTINGS.items() if not only or name.startswith(tuple(only))}
     if not chosen:
         raise VidaError(f"no setting begins with {', '.join(only or [])}: choose from {', '.join(SETTINGS)}")
     for name, configs in chosen.items():
         facts = {"setting": name, "network": preset, "steps": steps, "videos": videos}
-        print(json.dumps(facts | measure(preset, configs, steps, videos)), flush=True)
+        facts |= measure(preset, configs, steps, videos)
+        print(row(facts) if table else json.dumps(facts), flush=True)
     for fewer in (20, 8) if rival else ():
         print(json.dumps({"setting": f"dense, {fewer} steps", "network": preset} | fewer_steps(preset, fewer, videos)))
 

@@ -9,6 +9,7 @@ from model.approximate.config import (
     AsymRnRConfig,
     CMCConfig,
     DiToConfig,
+    DittoConfig,
     EagerConfig,
     EXIONConfig,
     FFNReuseConfig,
@@ -24,6 +25,8 @@ from model.sample import sample_integer
 FFN = EXIONConfig(eager=None)
 NOTHING = [
     [],
+    [DittoConfig()],
+    [DittoConfig(), CMCConfig(threshold=0)],
     [CMCConfig(threshold=0)],
     [EXIONConfig(ffn=FFNReuseConfig(sparse_steps=0), eager=None)],
     [EXIONConfig(ffn=None, eager=EagerConfig(permille=1000, dominance=Dominance.NEVER))],
@@ -81,6 +84,63 @@ def test_reuse_goes_with_every_other_method(network):
             assert both.work.left < min(alone[type(config)], alone[EXIONConfig])
 
 
+def test_differences_serve_what_cmc_rewrites(network):
+    config = CMCConfig(segment=4, threshold=6, query_threshold=10)
+    runs = {ditto: build([config, *[DittoConfig()] * ditto], network, 8) for ditto in (0, 1)}
+    videos = [sample(network, run) for run in runs.values()]
+    assert torch.equal(*videos) and runs[0].work.done == runs[1].work.done
+    assert not torch.equal(videos[0], sample(network, method("dense")))
+    linear = {ditto: sum(run.work.digits[kind] for kind in ("qkv", "fc1", "fc2")) for ditto, run in runs.items()}
+    assert linear[1] < linear[0]
+    alone = build([DittoConfig()], network, 8)
+    sample(network, alone)
+    assert runs[1].work.digits_left < alone.work.digits_left
+
+
+def test_digits_by_definition(network, jobs):
+    def count(difference):
+        low = (difference + 8) % 16 - 8
+        return (low != 0) + (difference != low)                    # no difference here needs nine bits
+
+    operators = build([DittoConfig(), CMCConfig(segment=4, threshold=9.5)], network)
+    before, rows = torch.zeros_like(jobs["qkv", 0, 5].current), 0
+    for step in (5, 6):
+        job, expected = jobs["qkv", 0, step], 0
+        earlier = operators.work.digits["qkv"]
+        operators.begin(step)
+        operators.linear(job.site, job.current, job.right, job.init[0, 0])
+        rewritten = job.current.clone()
+        for f in (0, 2, 3):
+            for t in range(16):
+                sums = (job.current[f, t] - job.current[1]).abs().sum(-1)
+                if int(sums.min()) < 304:
+                    rewritten[f, t] = job.current[1, int((sums == sums.min()).nonzero()[0])]
+                    rows += 1
+                    continue
+                expected += sum(count(x) for x in (job.current[f, t] - before[f, t]).tolist())
+        for t in range(16):
+            expected += sum(count(x) for x in (job.current[1, t] - before[1, t]).tolist())
+        assert operators.work.digits["qkv"] - earlier == expected * 96
+        before = rewritten
+    assert rows
+
+
+def test_digits_of_both_products_of_attention(network, jobs):
+    operators = build([DittoConfig()], network)
+    for step in (5, 6):
+        operators.begin(step)
+        job = jobs["scores", 0, step]
+        before = operators.work.digits["scores"]
+        operators.attention(job.site, job.current, job.right)
+    first, second = jobs["scores", 0, 5], jobs["scores", 0, 6]
+    expected = 0
+    for a, b in ((second.current, first.current), (second.right, first.right)):
+        for x in (a - b).flatten().tolist():
+            low = (x + 8) % 16 - 8
+            expected += 16 * ((low != 0) + (x != low))
+    assert operators.work.digits["scores"] - before == expected
+
+
 @pytest.mark.parametrize(
     ("configs", "reason"),
     [
@@ -89,6 +149,8 @@ def test_reuse_goes_with_every_other_method(network):
         ([CMCConfig(), EXIONConfig()], "which the prediction may have skipped"),
         ([EXIONConfig(), ToMeConfig()], "may keep a key that matching dropped"),
         ([CMCConfig(), CMCConfig()], "CMCConfig is given twice"),
+        ([DittoConfig(), FFN], "DittoConfig and EXIONConfig: outputs that are left out have no sums"),
+        ([ORBISConfig(), DittoConfig()], "DittoConfig and ORBISConfig"),
     ],
 )
 def test_methods_that_exclude_each_other_are_refused_with_the_reason(network, configs, reason):

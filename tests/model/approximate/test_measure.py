@@ -30,8 +30,10 @@ def test_work_adds_up_over_videos():
     one.total["fc1"], one.done["fc1"] = 10, 5
     two.total["fc1"], two.done["fc1"], two.extra["x"] = 30, 5, 2
     one.add(two)
+    one.digits["fc1"] = 20
+    assert one.digits_left == 0.25
     assert (one.left, one.left_of("fc1"), one.left_of("qkv"), one.extra["x"]) == (0.25, 0.25, 1.0, 2)
-    assert Work().left == 1
+    assert Work().left == Work().digits_left == 1
 
 
 def test_dito_finds_its_interval_once():
@@ -57,8 +59,18 @@ def test_command_prints_a_line_a_setting(capsys):
     assert all(line["work_left"] < 1 and line["psnr_db"] < 60 for line in lines[:3])
 
 
+def test_command_prints_rows_of_a_table(capsys):
+    main("tiny", ["tome.50"], 8, 1, table=True)
+    (line,) = capsys.readouterr().out.splitlines()
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    found = measure("tiny", SETTINGS["tome.50%"], 8, 1)
+    assert cells[0] == "tome.50%" and cells[1] == f"{found['psnr_db']:.1f}"
+    shares = found["work_left"], found["digits_left"], found["work_left_by_kind"]["qkv"]
+    assert cells[3:6] == [f"{100 * share:.1f}" for share in shares]
+
+
 def test_unknown_setting_is_refused():
-    with pytest.raises(VidaError, match="no setting begins with magic: choose from cmc"):
+    with pytest.raises(VidaError, match="no setting begins with magic: choose from original, ditto"):
         main("tiny", ["magic"], 8, 1)
 
 
