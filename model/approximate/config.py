@@ -106,11 +106,16 @@ class EXIONConfig(_Config):
 
 
 class _Reduction(_Config):
-    """What ORBIS and DiTo share: shares of queries and of keys dropped, matching, unreduced timesteps."""
+    """What ORBIS and DiTo share: shares of queries and of keys dropped, how they are matched, in which blocks.
+
+    `destinations` is the share of tokens that may stand for others under COVER and DENSITY, None all that are kept;
+    `radius` is DENSITY's, in permille of all losses.
+    """
 
     q_ratio: Share = 0.5
     kv_ratio: Share = 0.0
     rule: Rule = Rule.COVER
+    destinations: Annotated[float, Field(gt=0, lt=1)] | None = None
     radius: Permille = 50
     measure: Measure = Measure.SQUARED
     bits: Literal[4, 8] = 8

@@ -60,10 +60,11 @@ class _Guided(TokenReduction):
 
     def _tables(self, features: Tensor, ratio: float, change: Callable[[int, Tensor], Tensor]) -> list[RowTable]:
         config, (matrices, tokens, dim) = self.config, features.shape
-        small = narrow(features, config.bits)
+        small, drop = narrow(features, config.bits), int(tokens * ratio)
+        count = None if config.destinations is None else max(1, int(tokens * config.destinations))
         self.work.extra["match.element_operations"] += matrices * tokens * tokens * dim
         return [
-            match(change(place, losses(x, x, config.measure)), int(tokens * ratio), config.rule, None, config.radius)
+            match(change(place, losses(x, x, config.measure)), drop, config.rule, count, config.radius)
             for place, x in enumerate(small)
         ]
 

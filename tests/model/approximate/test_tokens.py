@@ -79,6 +79,14 @@ def test_orbis_by_definition(network, jobs, layer, after_projection):
     check(run_attention(operators, jobs, layer, 9), jobs, layer, 9, {}, {})
 
 
+def test_fewer_destinations_than_kept_tokens(network, jobs):
+    operators = build([ORBISConfig(rule=Rule.DENSITY, destinations=0.2, radius=100)], network)
+    run_attention(operators, jobs, 0, 4)
+    tables = [match(losses(x, x, Measure.SQUARED), 8, Rule.DENSITY, 3, 100) for x in jobs["out", 0, 4].current]
+    assert all(len(set(table.copied[:, 1].tolist())) <= 3 for table in tables)
+    check(run_attention(operators, jobs, 0, 5), jobs, 0, 5, stand_ins(tables), {})
+
+
 def test_orbis_guided_by_the_input_matches_as_it_goes(network, jobs):
     operators = build([ORBISConfig(guide=Guide.INPUT, refresh=4)], network)
     check(run_attention(operators, jobs, 0, 4), jobs, 0, 4, {}, {})
