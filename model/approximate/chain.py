@@ -12,7 +12,6 @@ from torch import Tensor
 from model.approximate.work import Work
 from model.exact.encode.encoder import digits
 from model.exact.operators import Job, Operators, Recorder, Site
-from model.methods import Ditto
 
 _ALL = torch.ones((), dtype=torch.bool)
 
@@ -80,7 +79,7 @@ def digit_products(job: Job, product: Product) -> int:
 class Approximate(Operators):
     """Products of one sampling run through `features`, outermost first; `work` counts them.
 
-    The innermost product is computed whole, by whole operands or by `Ditto` from differences; only what is needed
+    The innermost product is computed whole, from whole operands or by an exact method; only what is needed
     is counted, and features never read the rest.
 
     Parameters
@@ -88,7 +87,7 @@ class Approximate(Operators):
     features : outermost first
     work : where to count
     record : called with every innermost `Job`, whole
-    exact : `Ditto` or `Operators`, which computes the innermost product
+    exact : computes the innermost product: `Operators`, or `Ditto` of `model.methods`
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class Approximate(Operators):
         features: Sequence[Feature],
         work: Work,
         record: Recorder | None = None,
-        exact: type[Ditto] | type[Operators] = Operators,
+        exact: type[Operators] = Operators,
     ) -> None:
         super().__init__(record)
         self.features, self.work = tuple(features), work
