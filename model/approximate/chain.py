@@ -24,7 +24,9 @@ class Product:
     -------
     left, right, init : as `Operators.linear` and `Operators.attention` get them
     need : bool, broadcast to the result (..., M, N): outputs that somebody reads
-    used : bool, broadcast to left (..., M, K): operands that differ from nothing and so are multiplied
+    used : bool, broadcast to left (..., M, K): operands that are multiplied
+    carried : (..., M, K) int8, an operand whose product with `right` is at hand, so that the difference to it is
+        what is multiplied; None: the whole operand
     """
 
     site: Site
@@ -33,6 +35,7 @@ class Product:
     init: Tensor
     need: Tensor = _ALL
     used: Tensor = _ALL
+    carried: Tensor | None = None
 
 
 Inner = Callable[[Product], Tensor]
@@ -69,7 +72,8 @@ def digit_products(job: Job, product: Product) -> int:
 
     Digits are the encoder's. A row's digits go to its needed outputs; the second of two products is transposed.
     """
-    count = (digits(job.current - job.reference) != 0).sum(0)
+    reference = job.reference if product.carried is None else product.carried
+    count = (digits(job.current - reference) != 0).sum(0)
     need, used = product.need.expand(*product.left.shape[:-1], product.right.shape[-1]), product.used
     if job.product == "second":
         return int((count.sum(-1) * need.sum(-2)).sum())

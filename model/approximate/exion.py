@@ -56,8 +56,9 @@ class FFNReuse(Feature):
             return torch.where(mask, new, self.sums[site])
         if self.config.second_layer is SecondLayer.WHOLE:
             return inner(product)
+        kept = self.kept[site.layer]
         # Another feature may have changed an element that the mask leaves alone: its difference counts too.
-        return inner(replace(product, used=product.used & (mask | (product.left != self.kept[site.layer]))))
+        return inner(replace(product, used=product.used & (mask | (product.left != kept)), carried=kept))
 
     def observe(self, product: Product, result: Tensor) -> None:
         """Keep the dense iteration's sums and outputs, and make its mask."""

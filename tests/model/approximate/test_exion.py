@@ -26,7 +26,7 @@ def test_reuse_over_iterations_by_definition(network, jobs, second, threshold):
     operators = build([EXIONConfig(ffn=config, eager=None)], network)
     block, kept = network.blocks[0], None
     for step in range(3, 9):
-        before = operators.work.done.copy()
+        before, digits = operators.work.done.copy(), operators.work.digits["fc2"]
         sums, hidden, after = run_ffn(operators, network, jobs, step)
         exact = gelu(jobs["fc1", 0, step].result, block.gelu, network.tables.gelu)
         if step in (3, 6):
@@ -47,6 +47,11 @@ def test_reuse_over_iterations_by_definition(network, jobs, second, threshold):
             assert operators.work.done["fc2"] - before["fc2"] == masked * 32
         else:
             assert operators.work.done["fc2"] - before["fc2"] == kept.numel() * 32
+        whole = step in (3, 6) or second is SecondLayer.WHOLE
+        difference = hidden if whole else hidden - kept
+        low = (difference + 8) % 16 - 8
+        count = int((low != 0).sum() + (difference != low).sum())      # none here needs nine bits
+        assert operators.work.digits["fc2"] - digits == 32 * count
     assert operators.work.extra["exion.mask_elements"] == 2 * kept.numel()
 
 
