@@ -14,7 +14,8 @@ from verif.jobs import left_beats, panel_of, segment_beat
 
 CONFIGS = [("tiny", {}), ("tiny", {"drain": "inplace", "allocation": "threshold"}),
            ("tiny", {"depth": 2, "allocation": "none"}), ("dense8", {}),
-           ("dense8", {"depth": 2, "scan": 2, "slots": 2, "drain": "shadow"})]
+           ("dense8", {"depth": 2, "scan": 2, "slots": 2, "drain": "shadow"}),
+           ("tiny", {"allocation": "merge", "depth": 2, "scan": 8, "slots": 8})]
 NAMES = [f"{preset}-{'-'.join(map(str, changes.values()))}" for preset, changes in CONFIGS]
 
 
@@ -42,15 +43,11 @@ def segments(current, config, skip=True):
 def test_a_result_leaves_after_the_stated_latency(play, preset, changes):
     config = small(preset, changes)
     current = torch.full((4, 1), 5)
-    peg = PEG(config)
-    run = play(peg, {"job": [job(1)], "right": rows(1), "left": segments(current, config)}, {"result": 4},
-               late={"left": 20})
-    assert run.moved["result"][0] - run.moved["left"][-1] == peg.latency
-    assert run.moved["result"][3] - run.moved["result"][0] == 3
-    group = Group(config)
+    group = Group(config)                       # the PEG's latency and the encoder's
     operands = left_beats(current, torch.zeros_like(current), config)
     run = play(group, {"job": [job(1)], "right": rows(1), "left": operands}, {"accumulators": 4}, late={"left": 20})
     assert run.moved["accumulators"][0] - run.moved["left"][-1] == group.latency
+    assert run.moved["accumulators"][3] - run.moved["accumulators"][0] == 3
 
 
 @pytest.mark.parametrize("preset, changes", CONFIGS, ids=NAMES)
@@ -66,22 +63,37 @@ def test_a_tile_costs_its_issues_and_the_drain_in_place(play, preset, changes):
     assert [b - a for a, b in zip(first, first[1:], strict=False)] == [cost] * (tiles - 1)
 
 
-SCHEDULED = [("tiny", {}), ("tiny", {"drain": "inplace"}), ("tiny", {"drain": "inplace", "allocation": "threshold"}),
-             ("tiny", {"depth": 2, "allocation": "none", "queue_depth": 8})]
+SPARSE = {"allocation": "sparse", "sparse_sum": "shared", "queue_depth": 8}
+MERGE = {"allocation": "merge", "scan": 8, "slots": 8, "queue_depth": 8}
+#: Every policy with either drain, shared sums and depths among them.
+SCHEDULED = {
+    "balance": {}, "balance-inplace": {"drain": "inplace"}, "balance-shared": {"sparse_sum": "shared"},
+    "balance-shared-deep": {"sparse_sum": "shared", "depth": 2, "drain": "inplace"},
+    "threshold": {"allocation": "threshold", "depth": 2}, "threshold-inplace": {"allocation": "threshold",
+                                                                               "drain": "inplace"},
+    "none": {"depth": 2, "allocation": "none"}, "none-inplace": {"allocation": "none", "queue_depth": 8,
+                                                                 "drain": "inplace"},
+    "sparse": SPARSE, "sparse-inplace": {**SPARSE, "drain": "inplace"},
+    "merge-1": MERGE, "merge-1-inplace": {**MERGE, "drain": "inplace"},
+    "merge-2": {**MERGE, "depth": 2}, "merge-2-buses": {**MERGE, "depth": 2, "buses": 4, "drain": "inplace"},
+    "merge-4": {**MERGE, "depth": 4}, "merge-4-buses": {**MERGE, "depth": 4, "buses": 4, "drain": "inplace"},
+}
+#: Inits in turn, (kind, transposed), each behind a long tile and behind one without a digit.
+STARTS = [(Init.ZERO, 0), (Init.BIAS, 0), (Init.TILE, 0), (Init.HOLD, 0), (Init.TILE, 1)] * 4
+PANELS = ("sparse", "near", "zero", "dense", "zero", "zero", "sparse")
 
 
-@pytest.mark.parametrize("preset, changes", SCHEDULED, ids=map(str, SCHEDULED))
-@pytest.mark.parametrize("init", [Init.ZERO, Init.BIAS, Init.TILE, Init.HOLD])
-def test_a_group_takes_the_cycles_of_the_laws_schedule(play, preset, changes, init):
-    config, generator = small(preset, changes), torch.Generator().manual_seed(5)
-    tiles, operands, lengths = [], [], (24,) * 6
-    for length, kind in zip(lengths, ("sparse", "near", "dense", "sparse", "zero", "near"), strict=True):
-        current, reference = panel_of(kind, length, generator)
-        tiles.append(Tile(beats(current, reference, config), 2, init))
+@pytest.mark.parametrize("name", SCHEDULED)
+def test_a_group_takes_the_cycles_of_the_laws_schedule(play, name):
+    config, generator = small("tiny", {"queue_depth": 8, **SCHEDULED[name]}), torch.Generator().manual_seed(5)
+    tiles, operands, jobs, inits, length = [], [], [], [], 9
+    for n, (init, transposed) in enumerate(STARTS):
+        current, reference = panel_of(PANELS[n % len(PANELS)], length, generator)
+        tiles.append(Tile(beats(current, reference, config), 2, init, bool(transposed)))
         operands += left_beats(current, reference, config)
-    number = {Init.BIAS: 1, Init.TILE: 4}.get(init, 0) * len(tiles)
-    run = play(Group(config), {"job": [job(24, init=init.value)] * len(tiles), "right": rows(24),
-                               "init": [{"value": [1, 2, 3, 4]}] * number, "left": operands},
+        jobs.append(job(length, init=init.value, transposed=transposed))
+        inits += [{"value": [1, 2, 3, 4]}] * {Init.BIAS: 1, Init.TILE: 4}.get(init, 0)
+    run = play(Group(config), {"job": jobs, "right": rows(length), "init": inits, "left": operands},
                {"accumulators": 4 * len(tiles)}, late={"left": 40})
     cycles = run.moved["accumulators"][-1] - run.moved["left"][0] + 1
     assert cycles == schedule(tiles, config).cycles
