@@ -74,8 +74,8 @@ class MachineConfig(BaseModel):
     queue_depth: Annotated[int, _count(2, 32, "places of a pool or queue; there is one per residue of k")] = 6
     buses: Annotated[Literal[2, 4], Field(description="right buses that an element chooses from (merge only)")] = 2
     sparse_sum: Annotated[SparseSum, Field(description="where the sparse lane accumulates")] = SparseSum.OWN
-    requantise_cycles: Annotated[Literal[1, 2, 4], Field(description="cycles a requantised row takes; the requantiser "
-                                                                     "has columns / this lanes")] = 1
+    requantise_cycles: Annotated[int, _count(1, 4, "cycles a requantised row takes; the requantiser has columns / this "
+                                                   "lanes, rounded up")] = 1
     right_rows: Annotated[int, _count(8, 8192, "rows k in one slot of the right store")] = 512
     k_max: Annotated[int, _count(8, 65536, "longest K over all chunks; sets acc_bits only")] = 8192
     tag_bits: Annotated[int, _count(1, 32, "bits of a job's tag")] = 16
@@ -175,13 +175,16 @@ class MachineConfig(BaseModel):
         return make_config({**self.model_dump(mode="json"), **changes}, "replace()")
 
 
-_PAPER: dict[str, Any] = {"pegs": 4, "ccpes": 8, "right_rows": 512, "k_max": 8192}
+_PAPER: dict[str, Any] = {"pegs": 4, "ccpes": 8, "right_rows": 512, "k_max": 8192, "requantise_cycles": 4}
 
-#: name -> fields. `paper` is ViDA's own shape (4 PEG x 8 CCPE x [4x4 DPU + 1x4 SPU]).
+#: name -> fields. `paper` is ViDA's own shape (4 PEG x 8 CCPE x [4x4 DPU + 1x4 SPU]), `default` the same array with
+#: what won by throughput per area (docs/decisions/0005), `dense8` the baseline at its best.
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"pegs": 1, "ccpes": 2, "right_rows": 64, "k_max": 1024, "allocation": "balance", "drain": "shadow"},
     "paper": {**_PAPER, "allocation": "threshold", "drain": "inplace", "scan": 8, "queue_depth": 8},
-    "dense8": {**_PAPER, "lane": "native", "allocation": "none", "drain": "inplace", "scan": 1, "slots": 1},
+    "default": {**_PAPER, "allocation": "merge", "depth": 4, "buses": 4, "drain": "shadow", "scan": 16, "slots": 16,
+                "queue_depth": 4, "requantise_cycles": 3},
+    "dense8": {**_PAPER, "lane": "native", "depth": 4, "allocation": "none", "drain": "shadow", "scan": 4, "slots": 4},
 }
 
 

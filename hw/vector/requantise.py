@@ -8,7 +8,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.config import MachineConfig
-from hw.numerics import MULTIPLIER_BITS
+from hw.numerics import MULTIPLIER_BITS, SHIFT_MAX
 from hw.payloads import int8_layout, result_layout, scale_layout
 
 #: Header fields of a row that leave with it.
@@ -50,7 +50,7 @@ class Requantise(Component):
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
         self._parts = config.requantise_cycles
-        self._lanes = config.columns // self._parts
+        self._lanes = -(-config.columns // self._parts)
         self.latency = self.stages + self._parts - 1
         self._whole = Signal(name="whole")      # the last part of a row stands at the output
         super().__init__({
@@ -63,7 +63,9 @@ class Requantise(Component):
         row = self.i.p
         wants_acc, wants_int8, move, enter, feed, final = (Signal(name=name) for name in (
             "wants_acc", "wants_int8", "move", "enter", "feed", "final"))
-        scale, held = Signal(scale_layout(self._config)), Signal()
+        # Turned by the lanes of a part with each part, so the last part may leave lanes idle.
+        turning = Signal(MULTIPLIER_BITS * self._parts * self._lanes)
+        shift_by, held = Signal(range(SHIFT_MAX + 1)), Signal()
         sent = Signal(2)                    # a row that goes both ways may be taken at different times
         waits = Signal()                    # a part of a row stands in the first stage, for its scale
         full = Signal(self.stages - 1)      # the stages behind it move together
@@ -78,9 +80,10 @@ class Requantise(Component):
             self.i.ready.eq((~wants_acc | self.accumulators.ready)
                             & (~wants_int8 | (final & (~waits | feed))))]
         with m.If(feed):                    # the next part's multipliers come to the lanes
-            m.d.sync += scale.multiplier.eq(scale.multiplier.as_value().rotate_right(self._lanes * MULTIPLIER_BITS))
+            m.d.sync += turning.eq(turning.rotate_right(self._lanes * MULTIPLIER_BITS))
         with m.If(self.scale.ready):
-            m.d.sync += [scale.eq(self.scale.payload), held.eq(self.scale.valid)]
+            m.d.sync += [turning.eq(self.scale.p.multiplier.as_value()), shift_by.eq(self.scale.p.shift),
+                         held.eq(self.scale.valid)]
         with m.If(self.i.valid):
             m.d.sync += sent.eq(Mux(self.i.ready, 0, sent | Cat(wants_acc & self.accumulators.ready, enter & final)))
         with m.If(~waits | feed):
@@ -89,18 +92,22 @@ class Requantise(Component):
             with m.Switch(part):
                 for n in range(self._parts):
                     with m.Case(n):
-                        m.d.sync += [first.value[i].eq(row.value[n * self._lanes + i]) for i in range(self._lanes)]
+                        m.d.sync += [first.value[i].eq(row.value[c]) for i, c in enumerate(self._columns(n))]
         with m.If(enter):
             m.d.sync += part.eq(Mux(final, 0, part + 1))
         with m.If(move):
             m.d.sync += full.eq(Cat(feed, full))
             self._keep_step(m, first)
-            shift = [scale.shift, Signal.like(scale.shift), Signal.like(scale.shift)]
+            shift = [shift_by, Signal.like(shift_by), Signal.like(shift_by)]
             m.d.sync += [later.eq(earlier) for earlier, later in zip(shift, shift[1:])]
             for i in range(self._lanes):
-                self._lane(m, i, first.value[i], scale.multiplier[i], shift[-1])
+                self._lane(m, i, first.value[i], turning.word_select(i, MULTIPLIER_BITS), shift[-1])
         m.d.comb += self.o.valid.eq(full[-1] & self._whole)
         return m
+
+    def _columns(self, part: int) -> range:
+        """The columns of a part, one for each lane; fewer in the last."""
+        return range(part * self._lanes, min((part + 1) * self._lanes, self._config.columns))
 
     def _part_layout(self) -> data.StructLayout:
         config = self._config
@@ -135,6 +142,8 @@ class Requantise(Component):
         m.d.sync += [product.eq(sum(part << (n * third) for n, part in enumerate(parts))),
                      limited.eq(Mux(fits, doubled, Mux(doubled[-1], -512, 511)))]
         # Parts enter at the far end: after the last one each value stands in its column.
-        out = [self.o.p.value[n * self._lanes + lane] for n in range(self._parts)]
+        out = [Signal(signed(8), name=f"out_{lane}_{n}") for n in range(self._parts)]
         m.d.sync += [before.eq(after) for before, after in zip(out, out[1:])]
         m.d.sync += out[-1].eq(Mux(rounded > 127, 127, Mux(rounded < -128, -128, rounded)))
+        m.d.comb += [self.o.p.value[c].eq(out[n]) for n in range(self._parts)
+                     if (c := n * self._lanes + lane) in self._columns(n)]
