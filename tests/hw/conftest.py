@@ -38,17 +38,24 @@ def bind(bench, *given):
 
 @pytest.fixture
 def play():
-    """play(dut, feed={stream: beats}, take={stream: number}, stall=0.0, seed=1, late={stream: cycles}) -> Run."""
+    """play(dut, feed={stream: beats}, take={stream: number}, stall=0.0, seed=1, late={stream: cycles}) -> Run.
 
-    def play(dut, feed, take, stall=0.0, seed=1, late=None, limit=20_000):
+    `stall` is the chance that a stream rests in a cycle; with `phase` streams rest and run in turn, `phase` cycles
+    each.
+    """
+
+    def play(dut, feed, take, stall=0.0, seed=1, late=None, limit=20_000, phase=0):
         run, cycle, draw = Run(), [0], random.Random(seed)
+
+        def rests():
+            return draw.random() < stall and not (phase and cycle[0] // phase & 1)
 
         async def source(ctx, name, beats):
             stream = getattr(dut, name)
             for _ in range((late or {}).get(name, 0)):
                 await ctx.tick()
             for beat in beats:
-                while draw.random() < stall:
+                while rests():
                     await ctx.tick()
                 ctx.set(stream.payload, beat)
                 ctx.set(stream.valid, 1)
@@ -59,7 +66,7 @@ def play():
         async def sink(ctx, name, number):
             stream = getattr(dut, name)
             while len(run.beats[name]) < number:
-                ctx.set(stream.ready, draw.random() >= stall)
+                ctx.set(stream.ready, not rests())
                 *_, valid, ready, payload = await ctx.tick().sample(stream.valid, stream.ready, stream.payload)
                 if valid and ready:
                     run.beats[name].append(plain(payload))

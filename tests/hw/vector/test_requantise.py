@@ -66,7 +66,7 @@ def test_rounds_half_up():
     assert (requantise(HALF, 4095, 0), requantise(-HALF, 4095, 0)) == (127, -128)
 
 
-@pytest.mark.parametrize("cycles", [1, 2, 4])
+@pytest.mark.parametrize("cycles", [1, 2, 3, 4])
 @pytest.mark.parametrize("stall", [0.0, 0.5])
 def test_both_outputs_at_their_own_pace(play, stall, cycles):
     draw = random.Random(3)
@@ -75,7 +75,7 @@ def test_both_outputs_at_their_own_pace(play, stall, cycles):
     check(play, work, stall, make(cycles))
 
 
-@pytest.mark.parametrize("cycles", [1, 2, 4])
+@pytest.mark.parametrize("cycles", [1, 2, 3, 4])
 def test_stated_latency_and_the_rows_of_a_tile_back_to_back(play, cycles):
     dut = make(cycles)
     run = check(play, [([1, 2, 3, 4], [9, 1000, 0, 4095], 1, 2)] * 20, dut=dut)
