@@ -113,9 +113,14 @@ def explore(space: Annotated[str, typer.Argument(metavar="SPACE", help="a .toml 
             cluster: Annotated[str, typer.Option(help="local, slurm, lsf, pbs, sge")] = "local",
             cluster_options: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="arguments of the cluster's "
                                                                  "class in dask-jobqueue")] = None,
+            rtl: Annotated[bool, typer.Option("--rtl", help="hold the schedule of every machine against its Verilog "
+                                              "instead")] = False,
             output: Annotated[Path | None, typer.Option("--output", "-o", help="folder to write to")] = None) -> None:
     """Sweep configurations: cycles on real operands, area, and who wins per area. A second run does what is missing."""
     from flow.explore import command
+    if rtl:
+        command.check_schedule(space, Console())
+        return
     done = command.explore(space, pdk, library or [], workers, cluster, cluster_options, output, Console())
     if not done:
         raise typer.Exit(1)

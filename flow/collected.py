@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flow.checks import checks
-from flow.quoted import SHARES
+from flow.quoted import HYBRID, SHARES
 from flow.results import Check, Result, StepResult, read_step, results_folder, value_of
 from flow.steps import STEPS
 from hw.errors import VidaError
@@ -34,6 +34,6 @@ def collect() -> Collected:
         if not path.exists():
             raise VidaError(f"no result of step {name} ({path}): run `make` first")
         steps[name] = read_step(path)
-    results = [result for step in steps.values() for result in step.results] + [*SHARES.values()]
+    results = [result for step in steps.values() for result in step.results] + [*SHARES.values(), *HYBRID.values()]
     found = [check for step in steps.values() for check in step.checks]
     return Collected(results, checks(results) + found, {name: step.data for name, step in steps.items()})

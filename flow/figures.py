@@ -31,13 +31,16 @@ def draw(collected: Collected, folder: Path) -> dict[str, Markup]:
         "rivals": _rivals(collected, sampled),
         "areas": pictures.areas(Tables(collected).groups, GROUP_PARTS, collected.data["synthesise"]["unit"]),
     }.items()}
+    shown["pareto"] = _png("throughput against area", collected.data["array"]["pareto"])
     with np.load(folder / "sheets.npz") as sheets:
         for network, scale in _SCALES.items():
             png = pictures.frames([(title, sheets[f"{network}_{row}"]) for row, title in _ROWS.items()], scale)
-            text = base64.b64encode(png).decode()
-            shown[f"frames_{network}"] = Markup(
-                f'<img alt="frames of network {network}" src="data:image/png;base64,{text}">')
+            shown[f"frames_{network}"] = _png(f"frames of network {network}", base64.b64encode(png).decode())
     return shown
+
+
+def _png(words: str, text: str) -> Markup:
+    return Markup(f'<img alt="{words}" src="data:image/png;base64,{text}">')
 
 
 def _svg(text: str) -> Markup:

@@ -32,9 +32,13 @@ MANDATORY = (
     "quality.vida.psnr_db", "quality.int8.psnr_db",
     "generate.paper.seconds", "generate.paper.modules", "sim.cycles_per_second",
     "area.paper.dpu_share", "area.paper.spu_share",
+    *(f"array.{variant}.throughput_per_area" for variant in ("none", "sparse", "threshold", "balance", "merge")),
+    "array.hybrid_over_dense", "array.hybrid_over_sparse", "array.default_over_hybrid",
+    "array.default_over_hybrid_best_depth", "array.default_over_dense8",
 )
 #: Names that it must hold as well where ASAP7's Liberty files are given.
-MANDATORY_ASAP7 = ("area.paper.ccpe_um2.asap7", "area.dense8.ccpe_um2.asap7")
+MANDATORY_ASAP7 = ("area.paper.ccpe_um2.asap7", "area.dense8.ccpe_um2.asap7", "area.lane_um2.asap7",
+                   "clock.peg_ps.asap7")
 
 
 @dataclass(frozen=True)

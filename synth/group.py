@@ -56,10 +56,11 @@ class Synthesiser:
             self._done[key] = synthesise(name, block.make(), self.library, self._pdk, block.without, recipes)
         return self._done[key]
 
-    def group(self, config: MachineConfig) -> GroupArea:
+    def group(self, config: MachineConfig, inside: bool = True) -> GroupArea:
         """The whole group: CCPEs, requantiser, all the rest, and the longest path.
 
-        The path is that of a group with one CCPE, or of its requantiser, which a register sets apart.
+        The path is that of a group with one CCPE, or of its requantiser, which a register sets apart. `inside` False
+        leaves out the parts of a CCPE, which are synthesised alone.
         """
         found = {name: self.block(config, name) for name in ("ccpe", "control", "requantise")}
         path = None
@@ -68,12 +69,13 @@ class Synthesiser:
             path = max(found[name].path_ps or 0.0 for name in ("path", "requantise"))
         every = blocks(config)
         parts = {name: every[name].group * _size(found[name]) for name in ("ccpe", "control", "requantise")}
-        inside = {name: self.block(config, name) for name, block in every.items() if block.ccpe}
-        ccpe = {name: every[name].ccpe * _size(area) for name, area in inside.items()}
-        ccpe["issue"] = _size(self.block(config, "issue")) / config.ccpes
+        units = {name: self.block(config, name) for name, block in every.items() if inside and block.ccpe}
+        ccpe = {name: every[name].ccpe * _size(area) for name, area in units.items()}
+        if inside:
+            ccpe["issue"] = _size(self.block(config, "issue")) / config.ccpes
         per_bit = LIBRARIES[self.library].sram_um2_per_bit if self.library else MEMORY_GATE_EQUIVALENTS
         store = None if per_bit is None else per_bit * found["control"].memory_bits
-        return GroupArea(sum(parts.values()), store, path, parts, ccpe, found | inside)
+        return GroupArea(sum(parts.values()), store, path, parts, ccpe, found | units)
 
     def _matters(self, config: MachineConfig, name: str) -> str:
         """What tells two instances of a block apart: everything but the name, and for lanes not the policy's kind."""

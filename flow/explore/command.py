@@ -8,12 +8,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flow.explore import best, plots, table
+from flow.explore import best, plots, rtl, table
 from flow.explore.cluster import Workers, read_options
 from flow.explore.space import configurations, load_space
 from flow.explore.sweep import Outcome, check, sweep
 from hw.errors import VidaError
 from hw.workspace import build_folder
+from verif.operators import REFERENCES
+
+#: What the law's schedule may be off by, over all operators of a machine.
+LIMIT = 0.01
 
 
 def explore(name: str, pdk: str | Path | None, libraries: list[str], workers: int, cluster: str, options: Path | None,
@@ -45,6 +49,24 @@ def explore(name: str, pdk: str | Path | None, libraries: list[str], workers: in
         console.print(f"[red]failed[/] {line}", soft_wrap=True)
     console.print(f"{outcome.kept} results were there already, {len(outcome.failed)} failed; {folder}", soft_wrap=True)
     return not outcome.failed
+
+
+def check_schedule(name: str, console: Console) -> None:
+    """Play every machine of a space in the Verilog and print its cycles over those of the law's schedule.
+
+    Raises VidaError where results differ from the law, or a ratio is further than `LIMIT` from 1.
+    """
+    space = load_space(name)
+    machines = configurations(space).machines
+    references = [reference for reference in space.references if reference in REFERENCES]
+    with console.status("") as status:
+        found = rtl.ratios(machines, max(space.steps), references, status.update)
+    console.print(rtl.ratios_table(found))
+    for ratio in found:
+        if ratio.mismatches or abs(ratio.total - 1) > LIMIT:
+            raise VidaError(f"{ratio.variant} {ratio.label}: cycles of the Verilog / of the schedule "
+                            f"{ratio.total:.4f}, must be within {LIMIT:.0%} of 1; {ratio.mismatches} results differ "
+                            "from the law")
 
 
 def write(outcome: Outcome, folder: Path, console: Console) -> None:

@@ -141,7 +141,7 @@ def operator_rates(config: MachineConfig, steps: int, reference: str, sample: in
 
 def silicon(config: MachineConfig, synthesiser: Synthesiser) -> Silicon:
     """Area and longest path of a whole group."""
-    group = synthesiser.group(config)
+    group = synthesiser.group(config, inside=False)
     return Silicon(group.logic, group.store, group.path_ps)
 
 

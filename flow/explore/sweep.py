@@ -66,7 +66,7 @@ def sweep(machines: Sequence[Configured], space: Space, pdk: str | Path | None, 
                     outcome.failed.append(f"{task.title}: {error}")
                 else:
                     results[task.digest()] = result
-    outcome.found = [found for machine in machines for found in _joined(machine, space, pdk, results)]
+    outcome.found = [found for machine in machines for found in joined(machine, space, pdk, results)]
     return outcome
 
 
@@ -90,7 +90,7 @@ def _complete(tasks: list[Task], workers: Workers | None) -> Iterator[tuple[Task
         yield task, *done
 
 
-def _joined(machine: Configured, space: Space, pdk: str | Path | None, results: dict[str, Any]) -> Iterator[Evaluated]:
+def joined(machine: Configured, space: Space, pdk: str | Path | None, results: dict[str, Any]) -> Iterator[Evaluated]:
     """The machine on each library on which all is known of it."""
     tasks = tasks_of(machine, space, pdk)
     cycles = [task for task in tasks if isinstance(task, CyclesTask)]

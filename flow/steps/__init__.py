@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-_SUFFIXES = (".py", ".cpp", ".toml", ".safetensors")
+_SUFFIXES = (".py", ".cpp", ".toml", ".safetensors", ".json")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ STEPS = {
     "synthesise": Step("flow.steps.synthesise", "area and critical path", ("hw", "synth"), 3600, needs_pdk=True),
     "quality": Step("flow.steps.quality", "whole sampling runs", ("hw", "model"), 1800),
     "generate": Step("flow.steps.generate", "Verilog of paper, twice", ("hw",), 900),
+    "array": Step("flow.steps.array", "which way of skipping wins per area",
+                  ("hw", "model", "verif", "synth", "flow/explore"), 5400, after=("synthesise",), needs_pdk=True),
     "compare": Step("flow.steps.compare", "speed-ups", ("hw", "model", "verif", "synth"), 900,
                     after=("simulate", "synthesise"), needs_pdk=True),
 }

@@ -39,6 +39,10 @@ def results(tmp_path, monkeypatch):
             "synthesise": {"libraries": [library] if library else [], "kind": "measured", "basis": "some basis",
                            "unit": "um2",
                            "shares": {"asap7": {"DPUs": 0.6, "SPUs": 0.3, "allocation": 0.04, "merge": 0.06}}},
+            "array": {"lines": [{"variant": "merge", "shape": "depth 4, shadow", "logic": 24000.0, "store": 11000.0,
+                                 "path_ps": 990.0 if library else None, "macs": 700.0, "digit_use": 0.5,
+                                 "claims": {"fc1": 1.9, "all": 0.7}, "settings": {"timestep, 50 steps": 0.7}}],
+                      "operators": ["fc1", "all"], "basis": "some basis", "unit": "um2", "pareto": "AAAA"},
             "quality": {"refresh": 2, "steps": 50, "videos": 4, "shorter": {"20": 30.0, "40": 35.0}}}
         for name in STEPS:
             own = [Result(result, value, "1", "measured", "made up") for result in names] if name == "simulate" else []
@@ -61,7 +65,7 @@ def test_the_page_is_whole_and_needs_no_other_file(results):
     results()
     page, text, _ = write()
     assert "src=\"http" not in text and "href=\"http" not in text and "{{" not in text
-    assert text.count("<svg") == 6 and text.count("<img alt=\"frames") == 2
+    assert text.count("<svg") == 6 and text.count("<img alt=\"") == 3
     assert not re.findall(r">(?:nan|None|inf)<", text)
     assert "&lt;b&gt;fine" in text
     assert "1.200" in text and "class=\"n loses\"" in text       # frame: 60 cycles where 50 are enough
