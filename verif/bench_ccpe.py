@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of the CCPE: tiles of random issues in both lanes, init, merge and drain, the array held at random."""
+"""Bench of the CCPE: tiles of random issues in its lanes, init, merge and drain, the array held at random."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from hw.compute.ccpe import CCPE
-from hw.config import TILE, Drain, Lane, MachineConfig
+from hw.config import TILE, Allocation, Drain, Lane, MachineConfig
 from hw.numerics import wrap
-from hw.payloads import Base, Fill, Shift
+from hw.payloads import Base, Fill, Shift, factor_layout
 from verif.checks import Checker, Cover
 from verif.drivers import Field, start
-from verif.harness import configuration, run_block
+from verif.harness import configuration, drive_factor, run_block
+from verif.jobs import factor_of
 from verif.simulator import BenchResult
 
 COVER = Cover("init by rows", "init by columns", "init zero", "hold", "array held", "accumulator wraps",
-              "largest product", "no issue", "dense issue")
+              "no issue")
 Block = list[list[int]]
 
 
@@ -36,10 +37,11 @@ class Bench:
         self.dut, self.config, self.pause = dut, configuration(), pause
         self.draw = random.Random(f"{cocotb.RANDOM_SEED}/{name}")
         self.checker, self.tile = Checker(f"ccpe/{name}"), [[0] * TILE for _ in range(TILE)]
-        self.low, self.high = (-128, 127) if self.config.lane is Lane.NATIVE else (-15, 15)
-        self.shadow = self.config.drain is Drain.SHADOW
-        self.left = Field("left", 8 if self.config.lane is Lane.NATIVE else 5, True, (TILE, self.config.depth))
-        self.right = Field("right", 8, True, (self.config.depth, TILE))
+        self.native, self.merges = self.config.lane is Lane.NATIVE, self.config.allocation is Allocation.MERGE
+        self.low, self.high = (-128, 127) if self.native else (-8, 8)
+        self.shadow, self.digits = self.config.drain is Drain.SHADOW, factor_layout(self.config).length
+        self.right = Field("right", 8, True, (self.config.right_reads, TILE))
+        self.select = Field("select", self.config.buses, False, (TILE, self.config.depth))
         self.row = Field("row", self.config.acc_bits, True, (TILE,))
         self.sparse = Field("sparse", 8, True, (TILE,))
 
@@ -105,27 +107,54 @@ class Bench:
 
     def _factors(self, idle: bool = False) -> Block:
         """Drive random factors (none: zeros); returns what they add to the tile."""
-        dut, draw, depth = self.dut, self.draw, self.config.depth
-        low, high = (0, 0) if idle else (self.low, self.high)
-        left = [[draw.choice((draw.randint(low, high), low, high, 0)) for _ in range(depth)] for _ in range(TILE)]
-        right = [[draw.choice((draw.randint(-128, 127), -128)) for _ in range(TILE)] for _ in range(depth)]
-        plane = [draw.randint(0, 1) for _ in range(depth)]
-        dut.dense_left.value, dut.dense_right.value = self.left.pack(left), self.right.pack(right)
-        dut.dense_plane.value = sum(bit << j for j, bit in enumerate(plane))
-        native = self.config.lane is Lane.NATIVE
-        weight = [1 if native else 16 ** bit for bit in plane]
-        result = [[sum(left[r][j] * right[j][c] * weight[j] for j in range(depth)) for c in range(TILE)]
-                  for r in range(TILE)]
-        COVER.hit("dense issue", any(map(any, left)))
-        COVER.hit("largest product", abs(result[0][0]) == abs(self.low) * 128 * depth * (1 if native else 16))
-        row, factor, bit = draw.randint(0, TILE - 1), draw.randint(low, high), draw.randint(0, 1)
-        values = [draw.randint(-128, 127) for _ in range(TILE)]
-        dut.sparse_left.value, dut.sparse_plane.value, dut.sparse_row.value = factor, bit, row
-        dut.sparse_right.value = self.sparse.pack(values)
+        result = self._dense(idle) if self.config.dense_depth else [[0] * TILE for _ in range(TILE)]
+        dense = any(map(any, result))
         if self.config.sparse_lanes:
-            result[row] = [old + factor * 16 ** bit * new for old, new in zip(result[row], values, strict=True)]
-            COVER.hit("both lanes in one cycle", factor and any(map(any, left)))
+            row, products = self._sparse(idle)
+            result[row] = [old + new for old, new in zip(result[row], products, strict=True)]
+            COVER.hit("sparse issue", any(products))
+            COVER.hit("both lanes in one cycle", any(products) and dense)
         return result
+
+    def _dense(self, idle: bool) -> Block:
+        """Each multiplier its digit, its plane, and under `merge` its bus."""
+        dut, draw, depth, reads = self.dut, self.draw, self.config.depth, self.config.right_reads
+        low, high = (0, 0) if idle else (self.low, self.high)
+        extreme = draw.random() < 0.1
+        left = [[low if extreme else draw.choice((draw.randint(low, high), low, high, 0)) for _ in range(depth)]
+                for _ in range(TILE)]
+        right = [[-128 if extreme else draw.choice((draw.randint(-128, 127), -128)) for _ in range(TILE)]
+                 for _ in range(reads)]
+        bus = [[draw.randrange(self.config.buses) if self.merges else 0 for _ in range(depth)] for _ in range(TILE)]
+        plane = [draw.randint(0, 1)] * depth if self.merges else [draw.randint(0, 1) for _ in range(depth)]
+        for r in range(TILE):
+            for j in range(depth):
+                drive_factor(dut, f"dense_left_{r}{j}", factor_of(left[r][j], self.digits))
+        dut.dense_right.value = self.right.pack(right)
+        if not self.native:
+            dut.dense_plane.value = plane[0] if self.merges else sum(bit << j for j, bit in enumerate(plane))
+        if self.merges:
+            # A multiplier without a digit may select nothing.
+            dut.dense_select.value = self.select.pack([[1 << bus[r][j] if left[r][j] or draw.randint(0, 1) else 0
+                                                        for j in range(depth)] for r in range(TILE)])
+            COVER.hit("rows choose different buses", len(set(map(tuple, bus))) > 1)
+        weight = [1 if self.native else 16 ** bit for bit in plane]
+        rows = [[2 * j + bus[r][j] if self.merges else j for j in range(depth)] for r in range(TILE)]
+        COVER.hit("dense issue", any(map(any, left)))
+        result = [[sum(left[r][j] * right[rows[r][j] % reads][c] * weight[j] for j in range(depth))
+                   for c in range(TILE)] for r in range(TILE)]
+        COVER.hit("largest product", result[0][0] == depth << 14)
+        return result
+
+    def _sparse(self, idle: bool) -> tuple[int, list[int]]:
+        """One digit for one row; returns the row and its products."""
+        dut, draw = self.dut, self.draw
+        row, bit, digit = draw.randrange(TILE), draw.randint(0, 1), 0 if idle else draw.randint(self.low, self.high)
+        values = [draw.choice((draw.randint(-128, 127), -128)) for _ in range(TILE)]
+        drive_factor(dut, "sparse_left_", factor_of(digit, self.digits))
+        dut.sparse_plane.value, dut.sparse_row.value = bit, row
+        dut.sparse_right.value = self.sparse.pack(values)
+        return row, [digit * 16 ** bit * value for value in values]
 
     async def _drain(self, n: int) -> None:
         """Rows leave at row 0; in place the tile rotates back, so that a `hold` may follow."""
@@ -153,6 +182,10 @@ async def held(dut: Any) -> None:
 @cocotb.test()
 async def cover_points(dut: Any) -> None:
     """The tests above reached every named point."""
-    lanes = ("both lanes in one cycle",) if configuration().sparse_lanes else ()
-    COVER.required = (*COVER.required, *lanes)
+    config = configuration()
+    dense = ("dense issue", "largest product") if config.dense_depth else ()
+    sparse = ("sparse issue",) if config.sparse_lanes else ()
+    both = ("both lanes in one cycle",) if dense and sparse else ()
+    merge = ("rows choose different buses",) if config.allocation is Allocation.MERGE else ()
+    COVER.required = (*COVER.required, *dense, *sparse, *both, *merge)
     COVER.finish()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from model.exact.encode.encoder import Segment, beats
 from verif.checks import Checker, Cover, report
 from verif.drivers import Watchdog, start
 from verif.harness import configuration, ports_of, run_block, sinks, sources
-from verif.jobs import KINDS, left_beats, panel_of
+from verif.jobs import KINDS, digit_of, left_beats, panel_of
 from verif.simulator import BenchResult
 
-cover = Cover(*(f"segment of {n} non-zeros" for n in range(TILE + 1)), "beat without a segment",
-              "several beats for one scan", "K = 1", "K no multiple of the scan", "difference of 255",
-              "difference of -255", "operand -128", "nothing skipped", "left refused", "segments under stall")
+#: Differences at which digits change: the ninth bit, -8 and 8 in either plane.
+CORNERS = (255, -255, 128, -128, -129, 127, 136, 8, -8, -9, 0)
+cover = Cover(*(f"segment of {n} digits" for n in range(1, TILE + 1)), "beat without a segment",
+              "several beats for one scan", "four segments of a column", "zero digit issued", "K = 1",
+              "K no multiple of the scan", *(f"difference of {corner}" for corner in CORNERS), "operand -128",
+              "nothing skipped", "left refused", "segments under stall")
 
 
 def run(workdir: Path, config: MachineConfig, *, seed: int = 1, coverage: bool = False) -> BenchResult:
@@ -40,18 +44,16 @@ def panels(config: MachineConfig, name: str, count: int) -> list[tuple[torch.Ten
 
 
 def segment_of(segment: Segment | None) -> list[int]:
-    """valid, k, plane, four digits; an empty slot is all zero."""
-    return [0] * 7 if segment is None else [1, segment.k, segment.plane, *segment.digits]
+    """valid, k, plane, rows, four digits; an empty slot is all zero."""
+    return [0] * 8 if segment is None else [1, segment.k, segment.plane, segment.rows, *segment.digits]
 
 
 def slot_of(beat: dict[str, Any], slot: int) -> list[int]:
-    """The same from a received beat; the sign of a zero digit means nothing."""
+    """The same from a received beat."""
     name = f"slot{slot}_"
     if not beat[f"{name}valid"]:
-        return [0] * 7
-    digits = [-magnitude if beat[f"{name}sign"] >> row & 1 else magnitude
-              for row, magnitude in enumerate(beat[f"{name}magnitude"])]
-    return [1, beat[f"{name}k"], beat[f"{name}plane"], *digits]
+        return [0] * 8
+    return [1, beat[f"{name}k"], beat[f"{name}plane"], beat[f"{name}rows"], *map(digit_of, beat[f"{name}digit"])]
 
 
 async def _play(dut: Any, name: str, pause_in: float, pause_out: float, count: int = 120) -> tuple[int, int, int]:
@@ -90,15 +92,18 @@ def _cover(current, reference, skip: bool, law, config: MachineConfig) -> None:
     length, difference = current.shape[1], current - reference
     cover.hit("K = 1", length == 1)
     cover.hit("K no multiple of the scan", length % config.scan)
-    cover.hit("difference of 255", (difference == 255).any())
-    cover.hit("difference of -255", (difference == -255).any())
+    for corner in CORNERS:
+        cover.hit(f"difference of {corner}", (difference == corner).any())
     cover.hit("operand -128", (current == -128).any())
     cover.hit("nothing skipped", not skip)
     cover.hit("several beats for one scan", len(law) > -(-length // config.scan))
     for beat in law:
         cover.hit("beat without a segment", not any(beat))
         for segment in filter(None, beat):
-            cover.hit(f"segment of {segment.nonzeros} non-zeros")
+            cover.hit(f"segment of {segment.count} digits")
+            cover.hit("zero digit issued", segment.count > sum(map(bool, segment.digits)))
+    columns = Counter(segment.k for beat in law for segment in beat if segment)
+    cover.hit("four segments of a column", max(columns.values(), default=0) == 4)
 
 
 @cocotb.test()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of the multipliers: every digit by every int8 value in both planes; native int8 by corners and at random."""
+"""Bench of the multipliers: every digit by every int8 value; native int8 by corners and at random."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from amaranth.lib.wiring import Component
 from cocotb.triggers import Timer
 
-from hw.compute.multiplier import DigitMultiplier, NativeMultiplier
+from hw.compute.multiplier import Multiplier
 from hw.config import Lane, MachineConfig
+from hw.payloads import factor_layout
 from verif.checks import Checker, Cover
-from verif.harness import configuration, run_block
+from verif.harness import configuration, drive_factor, run_block
+from verif.jobs import factor_of
 from verif.simulator import BenchResult
 
 RANDOM = 5000
 
 
-def multiplier(config: MachineConfig) -> Component:
+def multiplier(config: MachineConfig) -> Multiplier:
     """The multiplier of the configuration's elements."""
-    return NativeMultiplier() if config.lane is Lane.NATIVE else DigitMultiplier()
+    return Multiplier(factor_layout(config).length)
 
 
 def run(workdir: Path, config: MachineConfig, *, seed: int = 1, coverage: bool = False) -> BenchResult:
@@ -31,33 +32,35 @@ def run(workdir: Path, config: MachineConfig, *, seed: int = 1, coverage: bool =
     return run_block(multiplier, __name__, workdir, config, seed=seed, coverage=coverage)
 
 
-def factors(native: bool) -> Iterator[tuple[int, int, int]]:
-    """(left, plane, right)."""
-    if not native:
-        yield from ((left, plane, right) for left in range(-15, 16) for plane in (0, 1)
-                    for right in range(-128, 128))
-        return
-    corners = (-128, -127, -1, 0, 1, 126, 127)
-    yield from ((left, plane, right) for left in corners for plane in (0, 1) for right in range(-128, 128))
+def factors(native: bool) -> Iterator[tuple[int, int]]:
+    """(left, right)."""
+    corners = (-128, -127, -1, 0, 1, 126, 127) if native else range(-8, 9)
+    yield from ((left, right) for left in corners for right in range(-128, 128))
     draw = random.Random(cocotb.RANDOM_SEED)
-    for _ in range(RANDOM):
-        yield draw.randint(-128, 127), draw.randint(0, 1), draw.randint(-128, 127)
+    for _ in range(RANDOM if native else 0):
+        yield draw.randint(-128, 127), draw.randint(-128, 127)
 
 
 @cocotb.test()
 async def products(dut: Any) -> None:
     """Every product is exact."""
-    native = configuration().lane is Lane.NATIVE
+    config = configuration()
+    native, length = config.lane is Lane.NATIVE, factor_layout(config).length
     checker = Checker("native_multiplier" if native else "digit_multiplier")
-    cover = Cover("largest magnitude", "zero", *(() if native else ("high plane", "low plane")))
-    for left, plane, right in factors(native):
-        dut.left.value, dut.plane.value, dut.right.value = left, plane, right
-        await Timer(1, unit="ns")
-        want = left * right * (1 if native else 16 ** plane)
-        checker.check(f"left {left} plane {plane} right {right}", dut.product.value.to_signed(), want, 16)
-        cover.hit("largest magnitude", want == (16384 if native else -30720))
-        cover.hit("zero", want == 0)
-        if not native:
-            cover.hit("high plane" if plane else "low plane")
+    cover = Cover("largest product", "lowest product", "zero", "negative zero")
+    largest, lowest = (16384, -16256) if native else (1024, -1024)
+    for left, right in factors(native):
+        dut.right.value = right
+        forms = [factor_of(left, length)]
+        if left == 0:
+            forms.append([{**digit, "negative": 1} for digit in forms[0]])
+        for form in forms:
+            drive_factor(dut, "left_", form)
+            await Timer(1, unit="ns")
+            checker.check(f"left {left} right {right}", dut.product.value.to_signed(), left * right, 16)
+        cover.hit("largest product", left * right == largest)
+        cover.hit("lowest product", left * right == lowest)
+        cover.hit("zero", left * right == 0)
+        cover.hit("negative zero", len(forms) > 1)
     checker.finish()
     cover.finish()

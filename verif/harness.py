@@ -13,6 +13,7 @@ from hw.config import MachineConfig, make_config
 from hw.verilog import snake, to_verilog
 from verif.checks import Checker
 from verif.drivers import Sink, Source, stream_of
+from verif.jobs import value_of
 from verif.simulator import BenchResult, bench_parameters, build, run_bench
 
 
@@ -29,6 +30,19 @@ def run_block(block: Callable[[MachineConfig], Component], module: str, workdir:
 def configuration() -> MachineConfig:
     """Inside a bench: of the device under test."""
     return make_config(bench_parameters()["config"], "bench")
+
+
+def drive_factor(dut: Any, stem: str, factor: list[dict[str, int]]) -> None:
+    """Set the ports of a left factor in radix 4; `stem` is their name up to the number of the digit."""
+    for n, digit in enumerate(factor):
+        for part, bit in digit.items():
+            getattr(dut, f"{stem}{n}_{part}").value = bit
+
+
+def read_factor(dut: Any, stem: str, digits: int) -> int:
+    """Value of a left factor in radix 4 at its ports."""
+    return value_of([{part: int(getattr(dut, f"{stem}{n}_{part}").value) for part in ("negative", "one", "two")}
+                     for n in range(digits)])
 
 
 def ports_of(component: Component) -> Component:
