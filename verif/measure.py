@@ -186,7 +186,7 @@ def play_operator(players: Players, config: MachineConfig, machine: str, part: O
     compared, mismatches = work.mismatches(played.accumulators["value"], played.int8["value"])
     tiles = law_tiles(products, config) if config.lane is Lane.DIGIT else []
     law_cycles = predicted(products, config).cycles if tiles else 0
-    useful = sum(_nonzero_digits(product) * product.right.shape[1] for product in products)
+    useful = sum(_digits(entry) * entry.right.shape[1] for entry in part.entries)
     return Run(part.operator, part.reference, machine, threshold, skip, part.macs, played.cycles, law_cycles,
                sum(best_split(tile, config) for tile in tiles), useful,
                config.multipliers + config.sparse_multipliers, compared, mismatches, played.counters)
@@ -215,9 +215,8 @@ def occupancy(players: Players, config: MachineConfig, part: Operands, threshold
             "tile": trace["tiles"][1:]}
 
 
-def _nonzero_digits(product: Product) -> int:
-    difference = torch.from_numpy(product.current.astype(np.int64) - product.reference)
-    return int((digits(difference) != 0).sum())
+def _digits(entry: Entry) -> int:
+    return int((digits(entry.current.to(torch.int64) - entry.reference) != 0).sum())
 
 
 def _compare(work: Stimulus, played: Played, what: str) -> None:

@@ -129,26 +129,26 @@ class Operands:
         """About one `every`-th of the panels of a linear operator, in runs of consecutive ones so that tiles overlap.
 
         Where a run lies moves from step to step; runs of all steps share the weights' right slot, for which the
-        fewer panels would else have to wait. Temporal attention keeps every `every`-th token, spatial attention all
-        of its panels, since each right slot is used by these alone.
+        fewer panels would else have to wait. Attention keeps all of its panels, since each right slot is used by
+        these alone.
         """
-        if every == 1:
+        if every == 1 or self.operator.kind in ATTENTION:
             return self
-        places = sorted({(entry.step, entry.frame) for entry in self.entries})
-        steps = sorted({step for step, _ in places})
-        tokens = len(places) // len(steps)
-        if self.operator.kind not in ATTENTION:
-            return replace(self, entries=_runs(self.entries, every))
-        kept = {place for n, place in enumerate(places) if tokens == 1 or (n + n // tokens) % every == 0}
-        return replace(self, entries=tuple(entry for entry in self.entries if (entry.step, entry.frame) in kept))
+        return replace(self, entries=_runs(self.entries, every))
 
     def products(self, threshold: int = 0, skip: bool = True) -> list[Product]:
         """Stimulus: the carried tile is the init wherever there is a reference, and leaves again.
 
         A second product's init arrives transposed, as the first one left it. In a chain of frames the tile
-        could stay in the array (hold): with in-place drain that takes the same cycles.
+        could stay in the array (hold): with in-place drain that takes the same cycles. The keys of several tokens of
+        temporal attention, few columns each, share a right slot.
         """
-        return [self._product(entry, threshold, skip) for entry in self.entries]
+        if (self.operator.kind, self.operator.block) != ("scores", "temporal"):
+            return [self._product(entry, threshold, skip) for entry in self.entries]
+        groups: dict[tuple[str, int], list[Product]] = {}
+        for entry in self.entries:
+            groups.setdefault((entry.product, entry.step), []).append(self._product(entry, threshold, skip))
+        return [_side_by_side(group) for group in groups.values()]
 
     def _product(self, entry: Entry, threshold: int, skip: bool) -> Product:
         emit = sum(_EMIT[name] for name in self.operator.emit)
@@ -163,6 +163,21 @@ class Operands:
             emit = ACCUMULATORS
         return Product(entry.current.numpy(), entry.reference.numpy(), entry.right.numpy(), init,
                        entry.product in TURNED, emit, threshold, skip, entry.result.numpy())
+
+
+def _side_by_side(products: list[Product]) -> Product:
+    """One product of all rows with all right columns: each one's result is a block of the diagonal, the rest unused."""
+    first = products[0]
+    init = None
+    if first.init is not None:
+        rows, columns = (np.cumsum([0, *lengths]) for lengths in
+                         zip(*((len(product.current), product.right.shape[1]) for product in products)))
+        init = np.zeros((rows[-1], columns[-1]), np.int64)
+        for n, product in enumerate(products):
+            init[rows[n]:rows[n + 1], columns[n]:columns[n + 1]] = product.init
+    return replace(first, current=np.concatenate([product.current for product in products]),
+                   reference=np.concatenate([product.reference for product in products]),
+                   right=np.concatenate([product.right for product in products], 1), init=init, result=None)
 
 
 def _runs(entries: tuple[Entry, ...], every: int) -> tuple[Entry, ...]:

@@ -6,9 +6,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from hw.config import load_config
 from hw.errors import VidaError
 from model.vectors import Entry
 from verif.operators import Operands, Operator, load_list
+from verif.stimulus import stimulus
 
 
 def entry(step: int, frame: int, rows: int, columns: int, product: str = "single") -> Entry:
@@ -40,14 +42,23 @@ def test_a_sample_is_a_run_of_panels_that_moves_from_step_to_step() -> None:
                for part in sample.entries)
 
 
-def test_spatial_attention_stays_whole() -> None:
-    whole = operands("values", 0, [entry(step, 3, 64, 32) for step in (5, 25, 45)])
+@pytest.mark.parametrize("layer", [0, 3])
+def test_attention_stays_whole(layer) -> None:
+    whole = operands("values", layer, [entry(step, 3, 64, 32) for step in (5, 25, 45)])
     assert whole.sampled(4).entries == whole.entries
 
 
-def test_temporal_attention_keeps_whole_tokens() -> None:
+def test_keys_of_several_tokens_share_a_right_slot() -> None:
     entries = [entry(step, token, 8, 8, product) for product in ("first", "second")
-               for step in (5, 25, 45) for token in (3, 17, 34, 60)]
-    kept = operands("scores", 3, entries).sampled(4).entries
-    assert [(part.step, part.frame) for part in kept] == 2 * [(5, 3), (25, 60), (45, 34)]
-    assert all(len(part.current) == 8 for part in kept)
+               for step in (5, 25) for token in (3, 17, 34, 60)]
+    whole = operands("scores", 3, entries)
+    products = whole.products()
+    assert len(products) == 4 and whole.macs == 8 * 8 * 8 * 8
+    for n, product in enumerate(products):
+        assert product.current.shape == (32, 8) and product.right.shape == (8, 32)
+        mine = stimulus([product], load_config("paper"))
+        for t, one in enumerate(entries[4 * n:4 * n + 4]):
+            block = slice(8 * t, 8 * t + 8)
+            assert (mine.accumulators[block, block] == one.result.numpy()).all()
+            assert (product.init[block, block] == one.init.numpy()).all()
+        assert not product.init[:8, 8:].any()
