@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from flow.explore.silicon import KeptSynthesiser
 from flow.results import StepResult
 from hw.config import load_config
-from synth.group import GroupArea, Synthesiser
+from synth.group import GroupArea
 from synth.liberty import LIBRARIES, available
 from verif.measure import machines
 
@@ -46,7 +47,7 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
     """Synthesise on ASAP7 where `pdk` has it, else on another library with a memory model, else without any."""
     libraries = available(pdk) if pdk else []
     basis = _Basis(next((name for name in libraries if LIBRARIES[name].sram_um2_per_bit), None))
-    synthesiser, step = Synthesiser(basis.library, pdk, progress), StepResult()
+    synthesiser, step = KeptSynthesiser(basis.library, pdk, progress), StepResult()
     silicon = {}
     for name, config in machines().items():
         group = synthesiser.group(config)
