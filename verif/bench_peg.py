@@ -20,7 +20,7 @@ from verif.simulator import BenchResult, bench_parameters
 
 NATIVE_COVER = ("init under stall", "drain under stall", "result refused for 8 cycles", "right slot waits for release",
                 "job waits for its right operand", "unemitted job", "hold", "transposed init", "K = 1")
-DIGIT_COVER = (*NATIVE_COVER, *(f"segment of {n} non-zeros" for n in range(TILE + 1)), "left refused")
+DIGIT_COVER = (*NATIVE_COVER, *(f"segment of {n} digits" for n in range(1, TILE + 1)), "left refused")
 
 
 def run(workdir: Path, config: MachineConfig, *, seed: int = 1, slots: int = 30,
@@ -32,7 +32,7 @@ def run(workdir: Path, config: MachineConfig, *, seed: int = 1, slots: int = 30,
 def required() -> tuple[str, ...]:
     """Cover points for the configuration."""
     config = configuration()
-    lanes = ("both lanes",) if config.sparse_lanes else ()
+    lanes = ("both lanes",) if config.sparse_lanes and config.dense_depth else ()
     return (*(NATIVE_COVER if config.lane is Lane.NATIVE else DIGIT_COVER), *lanes)
 
 
@@ -76,7 +76,7 @@ class Bench:
             COVER.hit("left refused", dut.left_valid.value and not dut.left_ready.value)
 
     def _cover(self, work: JobSet, counters: dict[str, int]) -> None:
-        if self.config.sparse_lanes:
+        if self.config.sparse_lanes and self.config.dense_depth:
             COVER.hit("both lanes", counters["dense_issues"] and counters["sparse_issues"])
         COVER.hit("job waits for its right operand", counters["wait_job"])
         for job in work.job:
@@ -84,13 +84,12 @@ class Bench:
             COVER.hit("hold", job["init"] == 3)
             COVER.hit("transposed init", job["init"] == 2 and job["transposed"])
             COVER.hit("K = 1", job["k"] == 1)
-        for number, times in work.nonzeros.items():
-            COVER.hits[f"segment of {number} non-zeros"] += times
+        for size, times in work.sizes.items():
+            COVER.hits[f"segment of {size} digits"] += times
         report("figures", {f"counters {self.name}": counters})
         assert counters["tiles"] == len(work.job), f"{counters['tiles']} tiles counted, {len(work.job)} jobs sent"
         if self.config.lane is Lane.DIGIT:
-            digits = sum(number * times for number, times in work.nonzeros.items())
-            assert counters["digits"] == digits, f"{counters['digits']} digits counted, {digits} sent"
+            assert counters["digits"] == work.digits, f"{counters['digits']} digits counted, {work.digits} sent"
 
 
 async def _play(dut: Any, name: str, pauses: dict[str, float]) -> None:

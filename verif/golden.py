@@ -4,36 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from hw.config import TILE, Lane, MachineConfig
 from hw.errors import VidaError
 from model.vectors import Entry
+from verif.outcome import Outcome, described
 from verif.player import Player, build_player
 from verif.stimulus import ACCUMULATORS, Product, stimulus
 
 #: Thresholds and stalls in turn, so that vectors meet every split of the lanes.
 THRESHOLDS = (1, 2, 3, 0, 4)
 STALLS = (0.0, 0.25, 0.0, 0.5)
-
-
-@dataclass
-class GoldenOutcome:
-    """Vectors, their tiles and values compared on one machine; `first` describes the first mismatch."""
-
-    name: str
-    vectors: int = 0
-    tiles: int = 0
-    outputs: int = 0
-    mismatches: int = 0
-    first: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether something was compared and nothing differs."""
-        return self.outputs > 0 and self.mismatches == 0
 
 
 def products(entry: Entry, config: MachineConfig, threshold: int) -> list[Product]:
@@ -61,31 +44,31 @@ def products(entry: Entry, config: MachineConfig, threshold: int) -> list[Produc
     return chunks
 
 
-def golden(config: MachineConfig, entries: Sequence[Entry], seed: int = 1) -> GoldenOutcome:
+def golden(config: MachineConfig, entries: Sequence[Entry], seed: int = 1) -> Outcome:
     """Play every entry on the group of `config`, with random stalls on every other one.
 
     Raises VidaError where a run hangs or an entry contradicts itself.
     """
-    player, outcome = build_player(config), GoldenOutcome(config.name)
+    player, outcome = build_player(config), Outcome(f"{config.name}, vectors", seed)
     for n, entry in enumerate(entries):
         work = products(entry, config, THRESHOLDS[n % len(THRESHOLDS)])
         if work:
-            outcome.vectors += 1
+            outcome.sets += 1
             _play(player, config, entry.name, work, outcome, STALLS[n % len(STALLS)], seed + n)
     return outcome
 
 
-def _play(player: Player, config: MachineConfig, name: str, work: list[Product], outcome: GoldenOutcome,
+def _play(player: Player, config: MachineConfig, name: str, work: list[Product], outcome: Outcome,
           stall: float, seed: int) -> None:
     beats = stimulus(work, config, seed)
     played = player.play(beats.beats, beats.rows, stall=stall, seed=seed)
     got, want = played.accumulators["value"], beats.accumulators
     wrong = np.argwhere((got != want) & beats.in_range["accumulators"])
     outcome.tiles += beats.tiles
+    outcome.cycles += played.simulated
     outcome.outputs += int(beats.in_range["accumulators"].sum())
     outcome.mismatches += len(wrong)
     if len(wrong) and not outcome.first:
         row, column = map(int, wrong[0])
-        one, two, mask = int(got[row, column]), int(want[row, column]), (1 << config.acc_bits) - 1
         outcome.first = (f"{outcome.name} {name} tile {row // TILE} row {row % TILE} column {column}: "
-                         f"got {one} (0x{one & mask:x}), law says {two} (0x{two & mask:x})")
+                         + described(int(got[row, column]), int(want[row, column]), config.acc_bits))

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make regress`: a million outputs over configurations that are no presets, at the simulator's own speed."""
+"""`make regress`: a million outputs and every captured vector over configurations that are no presets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from hw.config import TILE, MachineConfig, make_config
+from hw.config import MachineConfig, make_config
+from model import vectors
+from verif.golden import golden
 from verif.jobs import JobSet, arrays, job_sets
+from verif.outcome import Outcome, compare
 from verif.player import Player, build_player
 
 #: Outputs that a whole regression compares at least.
@@ -27,6 +27,14 @@ _SHAPES: dict[str, dict[str, Any]] = {
                    "right_rows": 100, "k_max": 65536},
     "narrow_scan": {"ccpes": 2, "allocation": "threshold", "drain": "shadow", "scan": 2, "slots": 2,
                     "queue_depth": 2, "right_rows": 24, "k_max": 100},
+    "sparse_shared": {"ccpes": 3, "allocation": "sparse", "sparse_sum": "shared", "drain": "inplace", "scan": 2,
+                      "slots": 2, "queue_depth": 5, "right_rows": 40, "k_max": 700, "requantise_cycles": 2},
+    "balance_shared": {"ccpes": 2, "depth": 2, "allocation": "balance", "sparse_sum": "shared", "drain": "inplace",
+                       "scan": 8, "slots": 4, "queue_depth": 3, "right_rows": 48, "k_max": 900},
+    "merge_thin": {"ccpes": 2, "allocation": "merge", "drain": "inplace", "scan": 4, "slots": 8, "queue_depth": 9,
+                   "right_rows": 50, "k_max": 600, "requantise_cycles": 3},
+    "merge_deep": {"ccpes": 2, "depth": 4, "allocation": "merge", "buses": 4, "drain": "shadow", "scan": 16,
+                   "slots": 16, "queue_depth": 4, "right_rows": 64, "k_max": 2000, "requantise_cycles": 4},
     "native_deep": {"ccpes": 3, "lane": "native", "depth": 4, "drain": "shadow", "scan": 4, "slots": 4,
                     "right_rows": 64, "k_max": 3000},
 }
@@ -35,43 +43,6 @@ _SHAPES: dict[str, dict[str, Any]] = {
 def configurations() -> list[MachineConfig]:
     """The machines of a regression; none is a preset."""
     return [make_config({"name": name, "pegs": 2, **fields}, name) for name, fields in _SHAPES.items()]
-
-
-@dataclass
-class Outcome:
-    """What was compared on one machine; `first` describes the first mismatch, "" where there is none."""
-
-    name: str
-    seed: int
-    sets: int = 0
-    tiles: int = 0
-    outputs: int = 0
-    mismatches: int = 0
-    cycles: int = 0
-    first: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether something was compared and nothing differs."""
-        return self.outputs > 0 and self.mismatches == 0
-
-
-def compare(outcome: Outcome, work: JobSet, got: dict[str, dict[str, np.ndarray]]) -> None:
-    """Count all values and headers of a run that differ from the law; keep the first with index, hex and value."""
-    for stream, rows in (("accumulators", work.accumulators), ("int8", work.int8)):
-        want, mine = arrays(rows), got[stream]
-        for field, values in want.items():
-            if mine[field].shape != values.shape:
-                raise ValueError(f"{outcome.name}: {stream} {field} is {mine[field].shape}, law {values.shape}")
-            wrong = np.argwhere(mine[field] != values)
-            outcome.mismatches += len(wrong)
-            if len(wrong) and not outcome.first:
-                place = tuple(wrong[0])
-                one, two, mask = int(mine[field][place]), int(values[place]), (1 << work.config.acc_bits) - 1
-                outcome.first = (f"{outcome.name} seed {outcome.seed} set {outcome.sets} {stream} "
-                                 f"tile {place[0] // TILE} row {place[0] % TILE} {field}{list(map(int, place[1:]))}: "
-                                 f"got {one} (0x{one & mask:x}), law says {two} (0x{two & mask:x})")
-    outcome.outputs += work.outputs
 
 
 def sweep(config: MachineConfig, outputs: int, seed: int, slots: int = 60,
@@ -100,7 +71,10 @@ def _play(player: Player, work: JobSet, stall: float, seed: int):
 
 def regress(seed: int, outputs: int = OUTPUTS, configs: Sequence[MachineConfig] = (),
             progress: Callable[[Outcome], None] = lambda outcome: None) -> list[Outcome]:
-    """Share at least `outputs` values between the machines (default: `configurations()`)."""
+    """Share at least `outputs` values between the machines (default: `configurations()`), then play the captured
+    vectors on each: an outcome a machine for either."""
     chosen = list(configs) or configurations()
     share = -(-outputs // len(chosen))
-    return [sweep(config, share, seed, progress=progress) for config in chosen]
+    outcomes = [sweep(config, share, seed, progress=progress) for config in chosen]
+    entries = vectors.read()
+    return outcomes + [golden(config, entries, seed) for config in chosen]

@@ -9,26 +9,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
 
-from hw.config import Lane, MachineConfig, load_config
+from hw.config import Allocation, Lane, MachineConfig, load_config
 from hw.errors import VidaError
 from hw.workspace import build_folder
 from verif.coverage import LineCoverage, line_coverage
 from verif.simulator import BenchResult
 
 _DEEP = {"depth": 2, "allocation": "threshold", "drain": "inplace"}
+_SPARSE = {"allocation": "sparse", "sparse_sum": "shared", "queue_depth": 8}
+_MERGE = {"depth": 2, "allocation": "merge", "scan": 8, "slots": 8, "queue_depth": 4}
 #: bench -> changes to `tiny` (a leading preset name in `base` is changed instead); small, for builds cost most.
 PLAN: dict[str, tuple[dict[str, object], ...]] = {
     "multiplier": ({}, {"base": "dense8"}),
-    "encoder": ({},),
-    "allocation": ({}, {"depth": 2, "allocation": "threshold"}),
-    "ccpe": ({}, {**_DEEP}),
-    "requantise": ({"ccpes": 1},),
-    "peg": ({}, {**_DEEP}, {"base": "dense8", "ccpes": 2}),
+    "encoder": ({}, {**_MERGE}),
+    "allocation": ({}, {"depth": 2, "allocation": "threshold"}, {**_SPARSE}),
+    "merge": ({**_MERGE, "buses": 4}, {"allocation": "merge"}),
+    "ccpe": ({}, {**_DEEP}, {**_SPARSE}, {**_MERGE, "drain": "inplace"}),
+    "requantise": ({"ccpes": 1}, {"ccpes": 2, "requantise_cycles": 3}),
+    "peg": ({}, {**_DEEP, "sparse_sum": "shared"}, {**_MERGE, "ccpes": 1}, {"base": "dense8", "ccpes": 2}),
     "top": ({"pegs": 2, "ccpes": 1},),
     "sad": ({},),
 }
-#: Benches of blocks that a native machine does not have.
-DIGITS_ONLY = ("allocation", "encoder")
+#: Benches of blocks that only some policies have.
+POLICIES = {"encoder": tuple(Allocation), "merge": (Allocation.MERGE,),
+            "allocation": tuple(policy for policy in Allocation if policy is not Allocation.MERGE)}
 
 
 @dataclass(frozen=True)
@@ -82,14 +86,15 @@ def plan(names: Iterable[str] = (), config: MachineConfig | None = None) -> list
         if name not in PLAN:
             raise VidaError(f"unknown bench {name!r}: known are {', '.join(PLAN)}")
         if config is not None and not _has(config, name):
-            raise VidaError(f"bench {name}: {config.name} is native and has no such block")
+            raise VidaError(f"bench {name}: {config.name}, lane {config.lane.value}, allocation "
+                            f"{config.allocation.value}, has no such block")
     if config is not None:
         return [(name, config) for name in chosen]
     return [(name, _configuration(changes)) for name in chosen for changes in PLAN[name]]
 
 
 def _has(config: MachineConfig, bench: str) -> bool:
-    return config.lane is Lane.DIGIT or bench not in DIGITS_ONLY
+    return bench not in POLICIES or (config.lane is Lane.DIGIT and config.allocation in POLICIES[bench])
 
 
 def _configuration(changes: dict[str, object]) -> MachineConfig:

@@ -2,12 +2,13 @@
 import pytest
 import torch
 
-from hw.config import load_config
+from hw.config import Allocation, load_config
 from hw.errors import VidaError
 from model import vectors
 from verif.golden import products
 from verif.jobs import KINDS, Generator, arrays, blockwise_transpose, flat, left_beats, panel_of
-from verif.regress import Outcome, compare, configurations
+from verif.outcome import Outcome, compare
+from verif.regress import configurations
 from verif.run import plan
 
 
@@ -75,6 +76,10 @@ def test_machines_of_the_regression_are_no_presets():
     assert len(names) >= 5 and not names & {"tiny", "paper", "dense8"}
     assert {config.depth for config in configurations()} == {1, 2, 4}
     assert all(config.pegs == 2 for config in configurations())
+    assert {config.allocation for config in configurations()} == set(Allocation)
+    assert {config.buses for config in configurations()} == {2, 4}
+    assert {config.own_sparse_sum for config in configurations() if config.sparse_lanes} == {False, True}
+    assert {config.requantise_cycles for config in configurations()} == {1, 2, 3, 4}
 
 
 def test_long_k_goes_in_chunks_that_end_in_the_captured_result():
@@ -89,6 +94,10 @@ def test_long_k_goes_in_chunks_that_end_in_the_captured_result():
 def test_plan_refuses_what_does_not_exist():
     with pytest.raises(VidaError, match="unknown bench 'nothing': known are multiplier, "):
         plan(["nothing"])
-    with pytest.raises(VidaError, match="bench encoder: dense8 is native"):
+    with pytest.raises(VidaError, match="bench encoder: dense8, lane native, allocation none, has no such block"):
         plan(["encoder"], load_config("dense8"))
-    assert "encoder" not in [name for name, _ in plan(config=load_config("dense8"))]
+    with pytest.raises(VidaError, match="bench merge: tiny, lane digit, allocation balance, has no such block"):
+        plan(["merge"], load_config("tiny"))
+    assert not {"encoder", "allocation", "merge"} & {name for name, _ in plan(config=load_config("dense8"))}
+    names = [name for name, _ in plan(config=load_config("default"))]
+    assert "merge" in names and "allocation" not in names
