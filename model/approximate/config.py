@@ -114,7 +114,7 @@ class _Reduction(_Config):
 
     q_ratio: Share = 0.5
     kv_ratio: Share = 0.0
-    rule: Rule = Rule.COVER
+    rule: Rule = Rule.PAIRS
     destinations: Annotated[float, Field(gt=0, lt=1)] | None = None
     radius: Permille = 50
     measure: Measure = Measure.SQUARED

@@ -47,7 +47,7 @@ def _eager(**fields: Any) -> EXIONConfig:
     return EXIONConfig(ffn=None, eager=EagerConfig(**{"dominance": Dominance.NEVER} | fields))
 
 
-#: Named settings: what docs/methods/figures.md shows.
+#: Named settings: what docs/methods/figures.md shows. ORBIS and DiTo match by COVER unless a name says otherwise.
 SETTINGS: dict[str, tuple[Config, ...]] = {
     "original": (),
     "ditto": (DittoConfig(),),
@@ -71,39 +71,41 @@ SETTINGS: dict[str, tuple[Config, ...]] = {
     "exion.eager.25%.margin-3": (_eager(dominance=Dominance.MARGIN),),
     "exion.eager.25%.share-50%": (_eager(dominance=Dominance.SHARE, dominance_threshold=500),),
     "exion.both": (EXIONConfig(eager=EagerConfig(permille=500, dominance=Dominance.NEVER)),),
-    "orbis.30%": (ORBISConfig(q_ratio=0.3),),
-    "orbis.50%": (ORBISConfig(),),
-    "orbis.70%": (ORBISConfig(q_ratio=0.7),),
+    "orbis.30%": (ORBISConfig(rule=Rule.COVER, q_ratio=0.3),),
+    "orbis.50%": (ORBISConfig(rule=Rule.COVER),),
+    "orbis.70%": (ORBISConfig(rule=Rule.COVER, q_ratio=0.7),),
     "orbis.50%.pairs": (ORBISConfig(rule=Rule.PAIRS),),
     "orbis.50%.density": (ORBISConfig(rule=Rule.DENSITY),),
-    "orbis.50%.cover-25%": (ORBISConfig(destinations=0.25),),
+    "orbis.50%.cover-25%": (ORBISConfig(rule=Rule.COVER, destinations=0.25),),
     "orbis.50%.pairs.int4": (ORBISConfig(rule=Rule.PAIRS, bits=4),),
     "orbis.30%.pairs": (ORBISConfig(q_ratio=0.3, rule=Rule.PAIRS),),
     "orbis.50%.pairs.input": (ORBISConfig(rule=Rule.PAIRS, guide=Guide.INPUT),),
-    "orbis.50%.int4": (ORBISConfig(bits=4),),
-    "orbis.50%.sad": (ORBISConfig(measure=Measure.SAD),),
-    "orbis.50%.cosine": (ORBISConfig(measure=Measure.COSINE),),
-    "orbis.50%.after-projection": (ORBISConfig(after_projection=True),),
-    "orbis.50%.rematch": (ORBISConfig(rematch=True),),
-    "orbis.50%.refresh-2": (ORBISConfig(refresh=2),),
-    "orbis.30%.input": (ORBISConfig(q_ratio=0.3, guide=Guide.INPUT),),
-    "orbis.50%.input": (ORBISConfig(guide=Guide.INPUT),),
-    "orbis.70%.input": (ORBISConfig(q_ratio=0.7, guide=Guide.INPUT),),
-    "orbis.50%.keys-25%": (ORBISConfig(kv_ratio=0.25),),
-    "orbis.50%.keys-25%.by-value": (ORBISConfig(kv_ratio=0.25, kv_guide=KeyGuide.VALUE),),
-    "orbis.50%.temporal-too": (ORBISConfig(blocks=("spatial", "temporal")),),
-    "dito.50%.ratio-70%": (DiToConfig(match_ratio=700),),
-    "dito.50%.ratio-50%": (DiToConfig(),),
-    "dito.50%.ratio-50%.adaptive": (DiToConfig(adaptive=True),),
-    "dito.50%.interval-4": (DiToConfig(interval=4),),
-    "dito.50%.interval-4.penalty": (DiToConfig(interval=4, weight=256),),
+    "orbis.50%.int4": (ORBISConfig(rule=Rule.COVER, bits=4),),
+    "orbis.50%.sad": (ORBISConfig(rule=Rule.COVER, measure=Measure.SAD),),
+    "orbis.50%.cosine": (ORBISConfig(rule=Rule.COVER, measure=Measure.COSINE),),
+    "orbis.50%.after-projection": (ORBISConfig(rule=Rule.COVER, after_projection=True),),
+    "orbis.50%.rematch": (ORBISConfig(rule=Rule.COVER, rematch=True),),
+    "orbis.50%.refresh-2": (ORBISConfig(rule=Rule.COVER, refresh=2),),
+    "orbis.30%.input": (ORBISConfig(rule=Rule.COVER, q_ratio=0.3, guide=Guide.INPUT),),
+    "orbis.50%.input": (ORBISConfig(rule=Rule.COVER, guide=Guide.INPUT),),
+    "orbis.70%.input": (ORBISConfig(rule=Rule.COVER, q_ratio=0.7, guide=Guide.INPUT),),
+    "orbis.50%.keys-25%": (ORBISConfig(rule=Rule.COVER, kv_ratio=0.25),),
+    "orbis.50%.keys-25%.by-value": (ORBISConfig(rule=Rule.COVER, kv_ratio=0.25, kv_guide=KeyGuide.VALUE),),
+    "orbis.50%.temporal-too": (ORBISConfig(rule=Rule.COVER, blocks=("spatial", "temporal")),),
+    "dito.50%.ratio-70%": (DiToConfig(rule=Rule.COVER, match_ratio=700),),
+    "dito.50%.ratio-50%": (DiToConfig(rule=Rule.COVER),),
+    "dito.50%.ratio-50%.adaptive": (DiToConfig(rule=Rule.COVER, adaptive=True),),
+    "dito.50%.interval-4": (DiToConfig(rule=Rule.COVER, interval=4),),
+    "dito.50%.interval-4.penalty": (DiToConfig(rule=Rule.COVER, interval=4, weight=256),),
+    "dito.50%.interval-4.pairs": (DiToConfig(interval=4, rule=Rule.PAIRS),),
+    "dito.50%.interval-4.pairs.penalty": (DiToConfig(interval=4, rule=Rule.PAIRS, weight=256),),
     "asymrnr.queries-50%": (AsymRnRConfig(kv_ratio=0),),
     "asymrnr.queries-50%.keys-30%": (AsymRnRConfig(),),
     "tome.30%": (ToMeConfig(ratio=0.3),),
     "tome.50%": (ToMeConfig(),),
     "ditto+cmc.2.5": (CMCConfig(threshold=2.5), DittoConfig()),
     "exion.ffn+cmc.2.5": (CMCConfig(threshold=2.5), _FFN),
-    "exion.ffn+orbis.50%": (ORBISConfig(), _FFN),
+    "exion.ffn+orbis.50%": (ORBISConfig(rule=Rule.COVER), _FFN),
 }
 
 
@@ -148,7 +150,7 @@ def _with_interval(config: Config, network: QuantisedNetwork, steps: int) -> Con
 
 def row(facts: dict[str, Any]) -> str:
     """A line of the tables in docs/methods/figures.md from what `measure` found for a setting."""
-    shares = [facts["work_left"], facts["digits_left"], *(facts["work_left_by_kind"][kind] for kind in _COLUMNS)]
+    shares = [facts["work_left"], *(facts["work_left_by_kind"][kind] for kind in _COLUMNS)]
     cells = [facts["setting"], *(f"{facts[key]:.1f}" for key in ("psnr_db", "psnr_float_db"))]
     return "| " + " | ".join([*cells, *(f"{100 * share:.1f}" for share in shares)]) + " |"
 

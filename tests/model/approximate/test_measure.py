@@ -65,8 +65,8 @@ def test_command_prints_rows_of_a_table(capsys):
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     found = measure("tiny", SETTINGS["tome.50%"], 8, 1)
     assert cells[0] == "tome.50%" and cells[1] == f"{found['psnr_db']:.1f}"
-    shares = found["work_left"], found["digits_left"], found["work_left_by_kind"]["qkv"]
-    assert cells[3:6] == [f"{100 * share:.1f}" for share in shares]
+    shares = found["work_left"], found["work_left_by_kind"]["qkv"]
+    assert cells[3:5] == [f"{100 * share:.1f}" for share in shares]
 
 
 def test_unknown_setting_is_refused():

@@ -88,14 +88,14 @@ def test_fewer_destinations_than_kept_tokens(network, jobs):
 
 
 def test_orbis_guided_by_the_input_matches_as_it_goes(network, jobs):
-    operators = build([ORBISConfig(guide=Guide.INPUT, refresh=4)], network)
+    operators = build([ORBISConfig(rule=Rule.COVER, guide=Guide.INPUT, refresh=4)], network)
     check(run_attention(operators, jobs, 0, 4), jobs, 0, 4, {}, {})
     tables = [match(losses(x, x, Measure.SQUARED), 8, Rule.COVER) for x in jobs["qkv", 0, 5].current]
     check(run_attention(operators, jobs, 0, 5), jobs, 0, 5, stand_ins(tables), {})
 
 
 def test_keys_guided_by_values(network, jobs):
-    operators = build([ORBISConfig(q_ratio=0, kv_ratio=0.5, kv_guide=KeyGuide.VALUE)], network)
+    operators = build([ORBISConfig(rule=Rule.COVER, q_ratio=0, kv_ratio=0.5, kv_guide=KeyGuide.VALUE)], network)
     run_attention(operators, jobs, 0, 4)
     v = jobs["values", 0, 4].right
     joined = [torch.cat([v[f, h] for h in range(2)], -1) for f in range(4)]
@@ -104,7 +104,7 @@ def test_keys_guided_by_values(network, jobs):
 
 
 def test_rematching_sees_the_copies(network, jobs):
-    operators = build([ORBISConfig(refresh=4, rematch=True)], network)
+    operators = build([ORBISConfig(rule=Rule.COVER, refresh=4, rematch=True)], network)
     run_attention(operators, jobs, 0, 4)
     run_attention(operators, jobs, 0, 5)
     tables = [match(losses(x, x, Measure.SQUARED), 8, Rule.COVER) for x in jobs["out", 0, 5].current]
@@ -113,7 +113,7 @@ def test_rematching_sees_the_copies(network, jobs):
 
 @pytest.mark.parametrize("counted", list(Counted))
 def test_dito_penalises_what_it_chose_before(network, jobs, counted):
-    config = DiToConfig(interval=3, weight=5000, counted=counted, penalty=Penalty.ADD)
+    config = DiToConfig(rule=Rule.COVER, interval=3, weight=5000, counted=counted, penalty=Penalty.ADD)
     operators = build([config], network)
     counts = torch.zeros(4, 16, dtype=torch.int64)
     for start in (3, 6, 9):
