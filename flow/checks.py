@@ -41,6 +41,9 @@ LIMITS = (
     Limit("issue.schedule_ratio", high=1.02),
     Limit("issue.schedule_over_bound", high=1.08),
     Limit("generate.paper.seconds", high=60),
+    Limit("default.utilisation.shadow", low=0.98),
+    Limit("area.lane_um2.asap7", high=49.5),
+    Limit("clock.peg_ps.asap7", high=1000),
 )
 
 
