@@ -25,7 +25,7 @@ _FIGURES = ("vs_dense8_equal_area", "vs_original_skip", "vs_dense_mode")
 MANDATORY = (
     "rtl.vectors", "rtl.mismatches",
     "dense.utilisation.shadow", "dense.utilisation.shadow_k16", "dense.utilisation.inplace",
-    "dense8.utilisation.shadow", "dense8.utilisation.inplace",
+    "dense8.utilisation.shadow", "dense8.utilisation.inplace", "default.utilisation.shadow",
     "issue.schedule_ratio", "issue.schedule_over_bound", "issue.digit_efficiency",
     *(f"speedup.{method}.{figure}{policy}"
       for policy in ("", ".balance") for method in _METHODS for figure in _FIGURES),

@@ -60,12 +60,14 @@ class Synthesiser:
         """The whole group: CCPEs, requantiser, all the rest, and the longest path.
 
         The path is that of a group with one CCPE, or of its requantiser, which a register sets apart. `inside` False
-        leaves out the parts of a CCPE, which are synthesised alone.
+        leaves out the parts of a CCPE, which are synthesised alone. Blocks with long chains of choices are mapped for
+        delay only: mapped for least area they have missed every target.
         """
-        found = {name: self.block(config, name) for name in ("ccpe", "control", "requantise")}
+        found = {"ccpe": self.block(config, "ccpe"),
+                 **{name: self.block(config, name, ("speed",)) for name in ("control", "requantise")}}
         path = None
         if self.library:
-            found["path"] = self.block(config, "path")
+            found["path"] = self.block(config, "path", ("speed",))
             path = max(found[name].path_ps or 0.0 for name in ("path", "requantise"))
         every = blocks(config)
         parts = {name: every[name].group * _size(found[name]) for name in ("ccpe", "control", "requantise")}
