@@ -113,12 +113,14 @@ async def _watch(dut: Any) -> None:
 
 @cocotb.test()
 async def every_shift(dut: Any) -> None:
-    """Int8 only, every shift four times, a row a cycle but for the scale's one a tile."""
+    """Int8 only, every shift four times; a row takes as many cycles as it has parts, the first waits for its scale."""
     tiles = Tiles(configuration(), "every_shift")
     for shift in list(range(SHIFT_MAX + 1)) * 4:
         tiles.add(shift, 2)
     cycles, latency = await _play(dut, "every_shift", {}, tiles)
     report("figures", {"rows": len(tiles.rows), "cycles": cycles, "latency": latency})
+    parts = tiles.config.requantise_cycles
+    assert cycles == parts * (len(tiles.rows) - 1) + 1, f"{len(tiles.rows)} rows of {parts} parts took {cycles} cycles"
 
 
 @cocotb.test()

@@ -19,7 +19,7 @@ def described(got: int, want: int, bits: int) -> str:
 
 @dataclass
 class Outcome:
-    """What was compared on one machine, in sets of jobs or vectors; `first` describes the first mismatch, "" for none."""
+    """What was compared on one machine, in sets of jobs or vectors; `first` is the first mismatch, "" for none."""
 
     name: str
     seed: int

@@ -57,8 +57,8 @@ class Counters(Component):
     def __init__(self, config: MachineConfig) -> None:
         super().__init__({
             "clear": In(1), "op_taken": In(1), "segments": In(op_layout(config)["segments"].shape),
-            "digits": In(op_layout(config)["digits"].shape), "sparse": In(1), "last": In(1), "wait_left": In(1), "wait_job": In(1), "wait_init": In(1),
-            "wait_result": In(1), "values": Out(CounterValues)})
+            "digits": In(op_layout(config)["digits"].shape), "sparse": In(1), "last": In(1), "wait_left": In(1),
+            "wait_job": In(1), "wait_init": In(1), "wait_result": In(1), "values": Out(CounterValues)})
 
     def elaborate(self, platform):
         m = Module()

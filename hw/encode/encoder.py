@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, stream
+from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.config import TILE, MachineConfig
@@ -102,9 +102,10 @@ class Encoder(Component):
                 m.d.comb += [chosen.eq(lowest(waiting)), slot.valid.eq(chosen.any())]
                 for n, (i, place) in enumerate(places):
                     sent = [windows(column)[min(place, 2)] for column in columns[i]]
+                    all_rows = ~skip if place < 2 else 0
                     with m.If(chosen[n]):
                         m.d.comb += [slot.k.eq(base + i), slot.plane.eq(place > 0),
-                                     slot.rows.eq(Cat(_counts(window) | (~skip if place < 2 else 0) for window in sent))]
+                                     slot.rows.eq(Cat(_counts(window) | all_rows for window in sent))]
                         m.d.comb += [slot.digit[r].eq(window) for r, window in enumerate(sent)]
                 waiting = waiting & ~chosen
             for n, (i, place) in enumerate(places):

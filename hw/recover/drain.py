@@ -181,7 +181,8 @@ class ShadowDrain(DrainControl):
         m.d.comb += [
             is_tile.eq(job.init == Init.TILE), command.fill.eq(Fill.INIT),
             fits.eq(may_load & self.job.valid & (is_tile | (job.init == Init.BIAS))),
-            both.eq(Mux(left == TILE, fits & showed & (loaded == 0) & ~(is_tile & job.transposed), decided & (left != 0))),
+            both.eq(Mux(left == TILE, fits & showed & (loaded == 0) & ~(is_tile & job.transposed),
+                        decided & (left != 0))),
             self.result_valid.eq((left != 0) & (~both | self.init_valid)),
             can_load.eq(fits & (left == 0) & (loaded != TILE)),
             self.init_ready.eq((can_load | (both & self.result_ready)) & (is_tile | (loaded == TILE - 1)))]

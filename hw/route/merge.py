@@ -22,9 +22,10 @@ class MergeUnit(SegmentIssue):
 
     Every bank of the right store shows the row of its queue's head. Multiplier j of a row takes a digit of its row
     from the heads of banks 2j, 2j + 1, ... (`buses` of them, round the end): of the fullest queues first, then in
-    that order; even multipliers choose before odd ones. Rows choose alone, so a segment may be issued over several cycles and shares each with others;
-    a head that is through makes room for the next. The digits of an op are of one plane, so that an element shifts
-    its sum: the high one where a head of a fullest queue has it (of any head where none of those is of this tile).
+    that order; even multipliers choose before odd ones. Rows choose alone, so a segment may be issued over several
+    cycles and shares each with others; a head that is through makes room for the next. The digits of an op are of one
+    plane, so that an element shifts its sum: the high one where a head of a fullest queue has it (of any head where
+    none of those is of this tile).
 
     Parameters and members: see `IssueUnit`; `left` carries segments, accepted once their tile's job is here.
 

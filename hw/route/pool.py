@@ -24,8 +24,8 @@ class Pool(Component):
     The dense lane is offered the segment with the most digits, the sparse lane the one with the fewest, each the
     lowest position among equals. Which segments a lane may have is the policy's (`Allocation`): segments of
     1..threshold digits are thin; `threshold` gives thin ones to the sparse lane and the others to the dense lane,
-    `balance` offers the thin ones to both, `sparse` has no dense lane. Offers are of the tile being issued while any of it waits here, then of
-    the next one. What a lane took stays in its place until the lane has issued it.
+    `balance` offers the thin ones to both, `sparse` has no dense lane. Offers are of the tile being issued while any of
+    it waits here, then of the next one. What a lane took stays in its place until the lane has issued it.
 
     Parameters
     ----------

@@ -100,9 +100,11 @@ class Requantise(Component):
             self._keep_step(m, first)
             shift = [shift_by, Signal.like(shift_by), Signal.like(shift_by)]
             m.d.sync += [later.eq(earlier) for earlier, later in zip(shift, shift[1:])]
-            for i in range(self._lanes):
-                self._lane(m, i, first.value[i], turning.word_select(i, MULTIPLIER_BITS), shift[-1])
+            out = [self._lane(m, i, first.value[i], turning.word_select(i, MULTIPLIER_BITS), shift[-1])
+                   for i in range(self._lanes)]
         m.d.comb += self.o.valid.eq(full[-1] & self._whole)
+        for n in range(self._parts):
+            m.d.comb += [self.o.p.value[c].eq(out[i][n]) for i, c in enumerate(self._columns(n))]
         return m
 
     def _columns(self, part: int) -> range:
@@ -127,8 +129,11 @@ class Requantise(Component):
         m.d.sync += self._whole.eq(before.final)
         m.d.sync += [self.o.p[field].eq(before.head[field]) for field in HEAD]
 
-    def _lane(self, m: Module, lane: int, value, multiplier, shift: Signal) -> None:
-        """Three part products; their sum; shift, with one bit kept below the last place; rounding, saturation."""
+    def _lane(self, m: Module, lane: int, value, multiplier, shift: Signal) -> list[Signal]:
+        """Three part products; their sum; shift, with one bit kept below the last place; rounding, saturation.
+
+        Returns the lane's result of each part.
+        """
         width, third = self._config.acc_bits, MULTIPLIER_BITS // 3
         parts = [Signal(signed(width + third), name=f"part_{lane}_{n}") for n in range(3)]
         product = Signal(signed(width + MULTIPLIER_BITS), name=f"product_{lane}")
@@ -145,5 +150,4 @@ class Requantise(Component):
         out = [Signal(signed(8), name=f"out_{lane}_{n}") for n in range(self._parts)]
         m.d.sync += [before.eq(after) for before, after in zip(out, out[1:])]
         m.d.sync += out[-1].eq(Mux(rounded > 127, 127, Mux(rounded < -128, -128, rounded)))
-        m.d.comb += [self.o.p.value[c].eq(out[n]) for n in range(self._parts)
-                     if (c := n * self._lanes + lane) in self._columns(n)]
+        return out

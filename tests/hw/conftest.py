@@ -64,12 +64,15 @@ def play():
                 ctx.set(stream.valid, 0)
 
         async def sink(ctx, name, number):
-            stream = getattr(dut, name)
+            stream, offered = getattr(dut, name), None
             while len(run.beats[name]) < number:
                 ctx.set(stream.ready, not rests())
                 *_, valid, ready, payload = await ctx.tick().sample(stream.valid, stream.ready, stream.payload)
+                beat = plain(payload) if valid else None
+                assert offered in (None, beat), f"stream {name}: untaken beat withdrawn or changed"
+                offered = None if ready else beat
                 if valid and ready:
-                    run.beats[name].append(plain(payload))
+                    run.beats[name].append(beat)
                     run.moved[name].append(cycle[0])
             if hasattr(dut, "counters"):
                 for _ in range(3):
