@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -16,15 +17,27 @@ _ROOT = Path(__file__).parent.parent.parent
 
 
 def sources_digest(*patterns: str) -> str:
-    """Digest of the project's files that match.
+    """Digest of the project's files that match; of Python what it does, not its comments, docstrings and layout.
 
     Take it as a module is imported: a file that changes later is not what this process computes with.
     """
     state = hashlib.sha256()
     for pattern in patterns:
         for file in sorted(_ROOT.glob(pattern)):
-            state.update(str(file.relative_to(_ROOT)).encode() + file.read_bytes())
+            content = file.read_bytes()
+            state.update(str(file.relative_to(_ROOT)).encode())
+            state.update(meaning(content.decode()).encode() if file.suffix == ".py" else content)
     return state.hexdigest()
+
+
+def meaning(source: str) -> str:
+    """Python source without comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 def digest_of(*parts: Any) -> str:

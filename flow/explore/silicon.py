@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Synthesis that maps a block once, whatever else changes around it.
-
-`python -m flow.explore.silicon` measures the machines of the space `chosen` and of the main job again where needed and
-writes `mapped.json`, the figures that come with the project.
-"""
+"""Synthesis that maps a block once, whatever else changes around it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from functools import cache, lru_cache
 from importlib.metadata import version
@@ -24,7 +21,7 @@ from synth.area import RECIPES, Area
 from synth.blocks import blocks
 from synth.group import Synthesiser
 
-#: Figures that come with the project, so that the main job need not map for half an hour what has not changed.
+#: Figures that come with the project (see `flow.explore.ship`).
 MAPPED = Path(__file__).with_name("mapped.json")
 FORMAT = 1
 _MAPPING = sources_digest("synth/area.py", "synth/liberty.py", "hw/yosys.py") + version("pyosys")
@@ -48,9 +45,9 @@ class KeptSynthesiser(Synthesiser):
         """One block of `config`, kept or mapped now."""
         block = blocks(config)[name]
         text, top, _ = to_rtlil(block.make())
-        digest = digest_of(_MAPPING, self._libraries, name, top, block.without, recipes, text)
+        digest = digest_of(_MAPPING, self._libraries, name, top, recipes, _outside(text, block.without))
         path = kept_path("blocks", digest)
-        found = read_kept(path) or shipped().get(digest)
+        found = read_kept(path) or shipped("blocks").get(digest)
         if found is None:
             found = super().block(config, name, recipes).as_dict()
             write_kept(path, found)
@@ -58,15 +55,23 @@ class KeptSynthesiser(Synthesiser):
         return Area(**found)
 
 
+def _outside(text: str, without: tuple[str, ...]) -> str:
+    """RTLIL of which the modules `without`, black boxes to the mapping, have kept their ports only."""
+    parts = re.split(r"^(?=module )", text, flags=re.M)
+    boxes = {f"module \\{name}" for name in without}
+    return "".join("\n".join(line for line in part.splitlines() if re.match(r"module |end|  wire .*(in|out)put ", line))
+                   if part.partition("\n")[0] in boxes else part for part in parts)
+
+
 @cache
-def shipped() -> dict[str, dict[str, Any]]:
-    """Digest -> figures of `mapped.json`; raises VidaError where it is of another format."""
+def shipped(what: str) -> dict[str, dict[str, Any]]:
+    """Digest -> figures of `mapped.json`, of `blocks` or of whole `machines`; raises VidaError for another format."""
     if not MAPPED.exists():
         return {}
     content = json.loads(MAPPED.read_text(encoding="utf-8"))
     if content.get("format") != FORMAT:
         raise VidaError(f"{MAPPED} has format {content.get('format')}, only format {FORMAT} is read")
-    return content["blocks"]
+    return content[what]
 
 
 @lru_cache(maxsize=8)
@@ -75,24 +80,3 @@ def library_digest(library: str | None, pdk: str | Path | None) -> str:
     if library is None:
         return "gate equivalents"
     return digest_of(library, [hashlib.sha256(file.read_bytes()).hexdigest() for file in liberty.find(library, pdk)])
-
-
-def main() -> None:
-    """Measure what is not kept, and write `mapped.json`."""
-    from flow.explore.space import configurations, load_space
-    from verif.measure import machines
-    configs = [(machine.config, False) for machine in configurations(load_space("chosen")).machines]
-    configs += [(config, True) for config in machines().values()]
-    used = {}
-    for library in (None, *(name for name in liberty.available() if name == "asap7")):
-        synthesiser = KeptSynthesiser(library, None, print)
-        for config, inside in configs:
-            synthesiser.group(config, inside)
-        used |= synthesiser.used
-    lines = ",\n".join(f'"{digest}": {json.dumps(used[digest])}' for digest in sorted(used))
-    MAPPED.write_text(f'{{"format": {FORMAT}, "blocks": {{\n{lines}\n}}}}\n', encoding="utf-8")
-    print(f"{MAPPED}: {len(used)} blocks")
-
-
-if __name__ == "__main__":
-    main()

@@ -45,14 +45,14 @@ def test_figures_that_come_with_the_project(mapped, tmp_path):
     area = first.block(config, "dpu")
     for file in (tmp_path / "explore" / "blocks").iterdir():
         file.unlink()
-    (tmp_path / "mapped.json").write_text(json.dumps({"format": 1, "blocks": first.used}))
+    (tmp_path / "mapped.json").write_text(json.dumps({"format": 1, "blocks": first.used, "machines": {}}))
     silicon.shipped.cache_clear()
     assert KeptSynthesiser(None).block(config, "dpu") == area and mapped == ["dpu"]
     assert KeptSynthesiser(None).block(config.replace(k_max=512), "dpu") != area and mapped == ["dpu", "dpu"]
 
 
 def test_another_format_is_refused(mapped, tmp_path):
-    (tmp_path / "mapped.json").write_text('{"format": 2, "blocks": {}}')
+    (tmp_path / "mapped.json").write_text('{"format": 2}')
     silicon.shipped.cache_clear()
     with pytest.raises(VidaError, match="has format 2, only format 1 is read"):
         KeptSynthesiser(None).block(load_config("tiny"), "dpu")
