@@ -110,4 +110,8 @@ def _outcome(folder: Path, mode: str, depth: int, seconds: float, late: bool) ->
     traces = sorted(folder.glob("out/engine_0/trace*.vcd"))
     if status == "FAIL" and traces and mode != "cover":
         return Proof("refuted", depth, seconds, traces[0], log)
+    # abc says "3 + :" once nothing was found up to cycle 3.
+    cycles = [int(cycle) for cycle in re.findall(r"engine_0: (\d+) \+ :", text)]
+    if mode == "bmc" and late and any(cycles):
+        return Proof("bounded", max(cycles), seconds, None, log)
     return Proof("open", depth, seconds, None, log)
