@@ -27,6 +27,7 @@ _SBY = """[options]
 mode {mode}
 depth {depth}
 aigsmt z3
+timeout {timeout}
 [engines]
 {engine}
 [script]
@@ -84,25 +85,22 @@ def prove(config: MachineConfig, mode: str = "prove", depth: int = 1, timeout_s:
     folder = folder or build_folder("formal", f"{config.name}_{config.digest()[:8]}_{mode}")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "harness.il").write_text(Harness(config, strengthen=mode == "prove").rtlil())
-    (folder / "harness.sby").write_text(_SBY.format(mode=mode, depth=depth, engine=_ENGINES[mode]))
+    (folder / "harness.sby").write_text(_SBY.format(mode=mode, depth=depth, engine=_ENGINES[mode],
+                                                    timeout=max(1, int(timeout_s))))
     options = [part for key in ("yosys", "smtbmc", "witness", "abc") for part in (f"--{key}", found[key])]
     command = [found["sby"], *options, "-f", "-d", "out", "harness.sby"]
     path = os.pathsep.join([str(found["z3"].parent), os.environ.get("PATH", os.defpath)])
-    log, begun, late = folder / "sby.log", time.monotonic(), False
-    try:
-        run_tool(command, cwd=folder, log=log, timeout_s=timeout_s, what=f"proving {config.name}",
-                 env={**os.environ, "PATH": path}, check=False)
-    except VidaError as error:
-        if "stopped after" not in str(error):
-            raise
-        late = True
-    return _outcome(folder, mode, depth, time.monotonic() - begun, late)
+    log, begun = folder / "sby.log", time.monotonic()
+    # sby itself ends its solvers at the limit: they are in process groups of their own, out of reach from here.
+    run_tool(command, cwd=folder, log=log, timeout_s=timeout_s + 60, what=f"proving {config.name}",
+             env={**os.environ, "PATH": path}, check=False)
+    return _outcome(folder, mode, depth, time.monotonic() - begun)
 
 
-def _outcome(folder: Path, mode: str, depth: int, seconds: float, late: bool) -> Proof:
+def _outcome(folder: Path, mode: str, depth: int, seconds: float) -> Proof:
     log = folder / "sby.log"
     text = log.read_text(errors="replace")
-    status = "TIMEOUT" if late else next(iter(re.findall(r"DONE \((\w+),", text)), "ERROR")
+    status = next(iter(re.findall(r"DONE \((\w+),", text)), "ERROR")
     if status == "ERROR":
         raise VidaError(f"sby failed (log: {log})")
     if status == "PASS":
@@ -112,6 +110,6 @@ def _outcome(folder: Path, mode: str, depth: int, seconds: float, late: bool) ->
         return Proof("refuted", depth, seconds, traces[0], log)
     # abc says "3 + :" once nothing was found up to cycle 3.
     cycles = [int(cycle) for cycle in re.findall(r"engine_0: (\d+) \+ :", text)]
-    if mode == "bmc" and late and any(cycles):
+    if mode == "bmc" and status == "TIMEOUT" and any(cycles):
         return Proof("bounded", max(cycles), seconds, None, log)
     return Proof("open", depth, seconds, None, log)
