@@ -4,26 +4,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from flow.explore.kept import digest_of, kept_path, read_kept, sources_digest, write_kept
 from hw.config import MachineConfig
-from hw.errors import VidaError
 from hw.verilog import to_rtlil
 from synth import liberty
 from synth.area import RECIPES, Area
 from synth.blocks import blocks
 from synth.group import Synthesiser
 
-#: Figures that come with the project (see `flow.explore.ship`).
-MAPPED = Path(__file__).with_name("mapped.json")
-FORMAT = 1
 _MAPPING = sources_digest("synth/area.py", "synth/liberty.py", "hw/yosys.py") + version("pyosys")
 
 
@@ -31,15 +25,13 @@ class KeptSynthesiser(Synthesiser):
     """A synthesiser that keeps each block's figures under its RTLIL, the libraries, Yosys and the mapping script.
 
     A block that several configurations or several steps of the main job share is mapped once, and a change elsewhere
-    in the sources does not map it again. Figures in `mapped.json` are taken where all of that is still the same.
+    in the sources does not map it again.
     """
 
     def __init__(self, library: str | None, pdk: str | Path | None = None,
                  progress: Callable[[str], None] = lambda text: None) -> None:
         super().__init__(library, pdk, progress)
         self._libraries = library_digest(library, pdk)
-        #: Figures of every block that was asked for, by digest.
-        self.used: dict[str, dict[str, Any]] = {}
 
     def block(self, config: MachineConfig, name: str, recipes: tuple[str, ...] = tuple(RECIPES)) -> Area:
         """One block of `config`, kept or mapped now."""
@@ -47,11 +39,10 @@ class KeptSynthesiser(Synthesiser):
         text, top, _ = to_rtlil(block.make())
         digest = digest_of(_MAPPING, self._libraries, name, top, recipes, _outside(text, block.without))
         path = kept_path("blocks", digest)
-        found = read_kept(path) or shipped("blocks").get(digest)
+        found = read_kept(path)
         if found is None:
             found = super().block(config, name, recipes).as_dict()
             write_kept(path, found)
-        self.used[digest] = found
         return Area(**found)
 
 
@@ -61,17 +52,6 @@ def _outside(text: str, without: tuple[str, ...]) -> str:
     boxes = {f"module \\{name}" for name in without}
     return "".join("\n".join(line for line in part.splitlines() if re.match(r"module |end|  wire .*(in|out)put ", line))
                    if part.partition("\n")[0] in boxes else part for part in parts)
-
-
-@cache
-def shipped(what: str) -> dict[str, dict[str, Any]]:
-    """Digest -> figures of `mapped.json`, of `blocks` or of whole `machines`; raises VidaError for another format."""
-    if not MAPPED.exists():
-        return {}
-    content = json.loads(MAPPED.read_text(encoding="utf-8"))
-    if content.get("format") != FORMAT:
-        raise VidaError(f"{MAPPED} has format {content.get('format')}, only format {FORMAT} is read")
-    return content[what]
 
 
 @lru_cache(maxsize=8)

@@ -12,7 +12,7 @@ from typing import Any
 
 from flow.explore.evaluate import Rate, Silicon, rates, silicon
 from flow.explore.kept import digest_of, kept_path, read_kept, sources_digest, write_kept
-from flow.explore.silicon import KeptSynthesiser, library_digest, shipped
+from flow.explore.silicon import KeptSynthesiser, library_digest
 from flow.explore.space import GATES
 from hw.config import MachineConfig
 
@@ -95,10 +95,6 @@ class AreaTask(Task):
     def digest(self) -> str:
         """Of configuration, Liberty files and sources."""
         return digest_of("area", _AREA, _what_matters(self.config), library_digest(_known(self.library), self.pdk))
-
-    def kept(self) -> dict[str, Any] | None:
-        """Its outcome, from an earlier run or with the project."""
-        return super().kept() or shipped("machines").get(self.digest())
 
     def compute(self) -> dict[str, Any]:
         """The silicon."""
