@@ -23,7 +23,7 @@ def _vida(monkeypatch, capsys, *words):
 
 
 WRONG = {
-    "unknown preset": (None, "unknown preset 'huge': known are tiny, paper, dense8"),
+    "unknown preset": (None, "unknown preset 'huge': known are tiny, paper, default, dense8"),
     "impossible size": ("pegs = 1\nccpes = 0\n", "ccpes: is 0: Input should be greater than or equal to 1"),
     "sizes that do not fit": ("pegs = 1\nccpes = 2\ndepth = 4\nscan = 6\n", "scan is 6, must be a multiple of 4"),
     "unknown key": ("pegs = 1\nccpes = 2\nwings = 2\n", "wings: unknown key; known: "),
