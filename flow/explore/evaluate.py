@@ -131,7 +131,8 @@ def operator_rates(config: MachineConfig, steps: int, reference: str, sample: in
     for kind in KINDS:
         alike = {operator: part for operator, part in work.items() if operator.kind == kind}
         weighed = [(part, share[operator]) for operator, part in alike.items()]
-        threshold = best_threshold(weighed, config, 1) if config.allocation in THRESHOLDED else None
+        # Searched on a quarter of the operands at most, as a compiler would on a calibration run.
+        threshold = best_threshold(weighed, config, max(1, 4 // sample)) if config.allocation in THRESHOLDED else None
         for operator, part in alike.items():
             found = predicted(part.products(TILE if threshold is None else threshold), config)
             digits = found.digits * config.columns

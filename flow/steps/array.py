@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The array question: throughput for its area of every way of skipping, each at its best, on sampled operands."""
+"""The array question: throughput for its area of every way of skipping, each at its best, on captured operands."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from flow.explore.best import OPERATORS, Baseline, Setting, baseline, settings
 from flow.explore.evaluate import ALL, Evaluated
 from flow.explore.space import GATES, configurations, load_space
 from flow.explore.sweep import joined, tasks_of
+from flow.explore.tasks import AreaTask, Task
 from flow.results import StepResult
 from hw.errors import VidaError
 from synth.liberty import available
@@ -27,18 +30,16 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
     """Evaluate the space `chosen` on ASAP7 where `pdk` has it, else in gate equivalents."""
     library = "asap7" if pdk and "asap7" in available(pdk) else GATES
     space = load_space(_SPACE).model_copy(update={"libraries": [library]})
-    folder, results, found = str(pdk) if pdk else None, {}, {}
-    for machine in configurations(space).machines:
-        for task in tasks_of(machine, space, folder):
-            progress(task.title)
-            results[task.digest()] = task.complete()
-        found[machine.variant] = next(joined(machine, space, folder, results))
+    folder = str(pdk) if pdk else None
+    machines = configurations(space).machines
+    results = _complete([task for machine in machines for task in tasks_of(machine, space, folder)], progress)
+    found = {machine.variant: next(joined(machine, space, folder, results)) for machine in machines}
     against = baseline(found.values(), MAIN)
     if against is None:
         raise VidaError(f"space {_SPACE} has no native machine")
     step = StepResult()
     silicon = "gate equivalents at equal clocks" if library == GATES else f"{library} area and clock by synthesis"
-    basis = (f"{silicon}, cycles by the law's schedule on sampled operands of operators.toml, the lower of with and "
+    basis = (f"{silicon}, cycles by the law's schedule on the operands of operators.toml, the lower of with and "
              "without right store")
     _add_variants(step, found, against, basis)
     _add_pairs(step, found, against, basis)
@@ -48,6 +49,18 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
                  "unit": "GE" if library == GATES else "um2",
                  "pareto": base64.b64encode(plots.pareto(list(found.values()), library, MAIN)).decode()}
     return step
+
+
+def _complete(tasks: Sequence[Task], progress: Callable[[str], None]) -> dict[str, Any]:
+    """Digest -> outcome. Those not kept from before are computed two at a time, areas first: they take longest."""
+    missing = {task.digest(): task for task in sorted(tasks, key=lambda task: not isinstance(task, AreaTask))
+               if task.kept() is None}
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(task.complete): task for task in missing.values()}
+        for number, done in enumerate(as_completed(running), 1):
+            done.result()
+            progress(f"{number} of {len(running)}: {running[done].title}")
+    return {task.digest(): task.kept() for task in tasks}
 
 
 def _add_variants(step: StepResult, found: Mapping[str, Evaluated], against: Baseline, basis: str) -> None:

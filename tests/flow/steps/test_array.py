@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The array step on made-up cycles and areas: its names, and how they follow from each other."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from flow.explore import tasks
@@ -23,6 +25,8 @@ def step(tmp_path, monkeypatch):
     monkeypatch.setattr(tasks, "silicon", lambda config, _: Silicon(
         MADE_UP[config.name][1], MADE_UP[config.name][2] - MADE_UP[config.name][1], None))
     monkeypatch.setattr(tasks, "_what_matters", lambda config: config.name)
+    # What is made up is not known to another process.
+    monkeypatch.setattr(array, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(workers))
     return array.run(None, lambda text: None)
 
 
