@@ -41,8 +41,7 @@ def compare(first: str, second: str, library: str | None, pdk: str | Path | None
 
 def gains_table(own: Evaluated, rival: Evaluated, first: str, second: str, space: Space) -> Table:
     """Speed-up = (cycles of the rival / own) x (area of the rival / own) x (clock own / rival), by operator."""
-    areas = " and ".join(f"{machine.silicon.logic:,.0f} + store {machine.silicon.store or 0:,.0f}"
-                         for machine in (own, rival))
+    areas = " and ".join(f"{machine.silicon.logic:,.0f} + {_store(machine)}" for machine in (own, rival))
     table = Table(title=f"{first} over {second} at equal area, {own.library} (area {areas}); the claim is the lower of "
                         "with and without right store", title_justify="left")
     for heading in ("reference\nsteps", "", *OPERATORS):
@@ -50,10 +49,16 @@ def gains_table(own: Evaluated, rival: Evaluated, first: str, second: str, space
     for steps in space.steps:
         for reference in space.references:
             gains = [own.gains(rival, steps, reference, operator) for operator in OPERATORS]
-            lines = {"claim": [min(gain.values()) for gain in gains],
-                     "with store": [gain.get(True) for gain in gains], "without": [gain[False] for gain in gains]}
+            lines = {"claim": [min(gain.values()) for gain in gains], "without": [gain[False] for gain in gains]}
+            if all(True in gain for gain in gains):
+                lines["with store"] = [gain[True] for gain in gains]
             for name, values in lines.items():
-                shown = ("none" if value is None else f"{value:.2f}" for value in values)
-                table.add_row(f"{reference} {steps}" if name == "claim" else "", name, *shown)
+                table.add_row(f"{reference} {steps}" if name == "claim" else "", name,
+                              *(f"{value:.2f}" for value in values))
             table.add_section()
     return table
+
+
+def _store(machine: Evaluated) -> str:
+    store = machine.silicon.store
+    return "store without a model" if store is None else f"store {store:,.0f}"
