@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hw.errors import VidaError
+from hw.workspace import read_toml
 
 #: Rows of a tile, and columns of a CCPE's part of it: the 4x4 block in which every matrix lives.
 TILE = 4
@@ -93,7 +93,7 @@ class MachineConfig(BaseModel):
         if self.allocation is Allocation.SPARSE and (self.depth != 1 or self.sparse_sum is not SparseSum.SHARED):
             problems.append(f"allocation = sparse has no dense lane: depth is {self.depth}, must be 1; sparse_sum is "
                             f"{self.sparse_sum.value}, must be shared")
-        if self.allocation is Allocation.MERGE and self.buses > self.residues:
+        if self.merges and self.buses > self.residues:
             problems.append(f"buses is {self.buses}, must be at most 2 x depth = {self.residues}")
         if self.slots > 2 * self.scan:
             problems.append(f"slots is {self.slots}, must be at most 2 x scan = {2 * self.scan}")
@@ -117,6 +117,11 @@ class MachineConfig(BaseModel):
         return int(self.allocation in (Allocation.SPARSE, Allocation.THRESHOLD, Allocation.BALANCE))
 
     @property
+    def merges(self) -> bool:
+        """Elements of the dense lane choose among several right rows."""
+        return self.allocation is Allocation.MERGE
+
+    @property
     def own_sparse_sum(self) -> bool:
         """There is a sparse lane with accumulators of its own."""
         return bool(self.sparse_lanes) and self.sparse_sum is SparseSum.OWN
@@ -138,7 +143,7 @@ class MachineConfig(BaseModel):
     @property
     def right_reads(self) -> int:
         """Rows of the right operand that reach the elements of the dense lane in a cycle."""
-        return self.residues if self.allocation is Allocation.MERGE else self.dense_depth
+        return self.residues if self.merges else self.dense_depth
 
     @property
     def slots_per_residue(self) -> int:
@@ -213,10 +218,4 @@ def load_config(name_or_path: str | Path) -> MachineConfig:
     if not text.endswith(".toml") and "/" not in text:
         raise VidaError(f"unknown preset {text!r}: known are {', '.join(PRESETS)}, or give a .toml file")
     path = Path(text)
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise VidaError(f"configuration {text}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise VidaError(f"configuration {text}: not valid TOML: {error}") from None
-    return make_config({"name": path.stem, **fields}, text)
+    return make_config({"name": path.stem, **read_toml(path, f"configuration {text}")}, text)

@@ -13,7 +13,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 from amaranth.utils import ceil_log2, exact_log2
 
-from hw.config import TILE, Allocation, Lane, MachineConfig
+from hw.config import TILE, Lane, MachineConfig
 from hw.numerics import MULTIPLIER_BITS, SHIFT_MAX
 
 
@@ -163,14 +163,13 @@ def op_layout(config: MachineConfig) -> data.StructLayout:
     `digits` (native: values) that both lanes issue.
     """
     factor = factor_layout(config)
-    merge = config.allocation is Allocation.MERGE
     multiplier = {"left": data.ArrayLayout(factor, TILE)}
-    multiplier |= {"select": data.ArrayLayout(config.buses, TILE)} if merge else {"plane": 1, "upper": 1}
+    multiplier |= {"select": data.ArrayLayout(config.buses, TILE)} if config.merges else {"plane": 1, "upper": 1}
     layout: dict = {"valid": 1, "first": 1, "last": 1, "slot": 1,
                     "k": data.ArrayLayout(word_shape(config), config.residues),
                     "dense": data.ArrayLayout(data.StructLayout(multiplier), config.dense_depth),
                     "segments": range(config.residues + 1), "digits": range(TILE * config.dense_depth + 2)}
-    if merge:
+    if config.merges:
         layout["plane"] = 1
     if config.sparse_lanes:
         layout["sparse"] = data.StructLayout({"valid": 1, "fresh": 1, "bank": config.residues, "plane": 1,

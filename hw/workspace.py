@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where results and caches lie, and how a folder is written whole or not at all."""
+"""Where results and caches lie, how a TOML file is read, and how a folder is written whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hw.errors import VidaError
 
@@ -24,6 +26,16 @@ def build_folder(*parts: str) -> Path:
     except OSError as error:
         raise VidaError(f"cannot make folder {folder}: {error.strerror}") from error
     return folder
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """Content of a TOML file; raises VidaError, which begins with `what` it is, where it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise VidaError(f"{what}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise VidaError(f"{what}: not valid TOML: {error}") from None
 
 
 @contextmanager

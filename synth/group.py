@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hw.config import Allocation, MachineConfig
+from hw.config import MachineConfig
 from synth.area import RECIPES, Area, synthesise
 from synth.blocks import Block, blocks
 from synth.liberty import LIBRARIES
@@ -83,10 +83,9 @@ class Synthesiser:
         """What tells two instances of a block apart: everything but the name, and for lanes not the policy's kind."""
         fields = config.model_dump(mode="json", exclude={"name", "pegs", "tag_bits", "format"})
         if name in ("ccpe", "dpu", "spu", "merge", "shadow"):
-            merges = config.allocation is Allocation.MERGE
             fields = {key: fields[key] for key in ("lane", "drain", "k_max")} | {
                 "depth": config.dense_depth, "sparse": config.sparse_lanes, "own": config.own_sparse_sum,
-                "buses": config.buses if merges else 0}
+                "buses": config.buses if config.merges else 0}
         if name == "requantise":
             fields = {key: fields[key] for key in ("k_max", "ccpes", "requantise_cycles")}
         return repr(sorted(fields.items()))

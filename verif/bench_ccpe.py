@@ -11,7 +11,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from hw.compute.ccpe import CCPE
-from hw.config import TILE, Allocation, Drain, Lane, MachineConfig
+from hw.config import TILE, Drain, Lane, MachineConfig
 from hw.numerics import wrap
 from hw.payloads import Base, Fill, Shift, factor_layout
 from verif.checks import Checker, Cover
@@ -37,7 +37,7 @@ class Bench:
         self.dut, self.config, self.pause = dut, configuration(), pause
         self.draw = random.Random(f"{cocotb.RANDOM_SEED}/{name}")
         self.checker, self.tile = Checker(f"ccpe/{name}"), [[0] * TILE for _ in range(TILE)]
-        self.native, self.merges = self.config.lane is Lane.NATIVE, self.config.allocation is Allocation.MERGE
+        self.native, self.merges = self.config.lane is Lane.NATIVE, self.config.merges
         self.low, self.high = (-128, 127) if self.native else (-8, 8)
         self.shadow, self.digits = self.config.drain is Drain.SHADOW, factor_layout(self.config).length
         self.right = Field("right", 8, True, (self.config.right_reads, TILE))
@@ -186,6 +186,6 @@ async def cover_points(dut: Any) -> None:
     dense = ("dense issue", "largest product") if config.dense_depth else ()
     sparse = ("sparse issue",) if config.sparse_lanes else ()
     both = ("both lanes in one cycle",) if dense and sparse else ()
-    merge = ("rows choose different buses",) if config.allocation is Allocation.MERGE else ()
+    merge = ("rows choose different buses",) if config.merges else ()
     COVER.required = (*COVER.required, *dense, *sparse, *both, *merge)
     COVER.finish()

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hw.config import TILE
 from hw.errors import VidaError
-from hw.workspace import build_folder
+from hw.workspace import build_folder, read_toml
 from model import vectors
 from model.capture import Selection, capture
 from model.checkpoints import WEIGHTS
@@ -82,11 +81,7 @@ class OperatorList(BaseModel):
 def load_list(path: Path = LIST) -> OperatorList:
     """The list in `path`; raises VidaError, one line, where it cannot be read or holds what it should not."""
     try:
-        return OperatorList.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise VidaError(f"operator list {path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise VidaError(f"operator list {path}: not valid TOML: {error}") from None
+        return OperatorList.model_validate(read_toml(path, f"operator list {path}"))
     except ValidationError as error:
         item = error.errors()[0]
         where = ".".join(str(part) for part in item["loc"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from flow.explore.extra import INSTALL
 from flow.explore.tasks import Task
 from hw.errors import VidaError
-from hw.workspace import build_folder
+from hw.workspace import build_folder, read_toml
 
 #: Name -> class of dask-jobqueue.
 QUEUES = {"slurm": "SLURMCluster", "lsf": "LSFCluster", "pbs": "PBSCluster", "sge": "SGECluster"}
@@ -25,15 +24,7 @@ def read_options(path: Path | None) -> dict[str, Any]:
 
     Raises VidaError where it cannot be read.
     """
-    if path is None:
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise VidaError(f"cluster options {path}: cannot be read: {reason}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise VidaError(f"cluster options {path}: not valid TOML: {error}") from None
+    return {} if path is None else read_toml(path, f"cluster options {path}")
 
 
 class Workers:

@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hw.config import MachineConfig, load_config
 from hw.errors import VidaError
+from hw.workspace import read_toml
 from model.sample import STEP_CHOICES
 from synth.liberty import LIBRARIES
 from verif.operators import REFERENCES
@@ -103,13 +103,7 @@ def load_space(name_or_path: str | Path) -> Space:
     if text not in known and not text.endswith(".toml") and "/" not in text:
         raise VidaError(f"unknown space {text!r}: known are {', '.join(known)}, or give a .toml file")
     path = known.get(text, Path(text))
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise VidaError(f"space {text}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise VidaError(f"space {text}: not valid TOML: {error}") from None
-    return make_space({"name": path.stem, **fields}, text)
+    return make_space({"name": path.stem, **read_toml(path, f"space {text}")}, text)
 
 
 def make_space(fields: dict[str, Any], text: str) -> Space:

@@ -8,9 +8,9 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.compute.dpu import DPU
-from hw.compute.multiplier import Multiplier
+from hw.compute.multiplier import Multiplier, in_plane
 from hw.compute.spu import SPU
-from hw.config import TILE, Allocation, Drain, Lane, MachineConfig
+from hw.config import TILE, Drain, Lane, MachineConfig
 from hw.payloads import Command, Fill, Shift, factor_layout
 from hw.recover.merge import Merge
 from hw.recover.shadow import Shadow
@@ -61,8 +61,8 @@ class CCPE(Component):
             members |= {"dense_left": In(data.ArrayLayout(data.ArrayLayout(factor, depth), TILE)),
                         "dense_right": In(data.ArrayLayout(right, config.right_reads))}
         if depth and config.lane is Lane.DIGIT:
-            members |= {"dense_plane": In(1 if config.allocation is Allocation.MERGE else depth)}
-        if config.allocation is Allocation.MERGE:
+            members |= {"dense_plane": In(1 if config.merges else depth)}
+        if config.merges:
             members |= {"dense_select": In(data.ArrayLayout(data.ArrayLayout(config.buses, depth), TILE))}
         if config.sparse_lanes:
             members |= {"sparse_left": In(factor), "sparse_plane": In(1), "sparse_row": In(range(TILE)),
@@ -102,11 +102,10 @@ class CCPE(Component):
         m.d.comb += element.left.eq(self.dense_left[r])
         if config.lane is Lane.DIGIT:
             m.d.comb += element.plane.eq(self.dense_plane)
-        merges = config.allocation is Allocation.MERGE
-        if merges:
+        if config.merges:
             m.d.comb += element.select.eq(self.dense_select[r])
         for j in range(config.depth):
-            rows = range(2 * j, 2 * j + config.buses) if merges else [j]
+            rows = range(2 * j, 2 * j + config.buses) if config.merges else [j]
             m.d.comb += [element.right[j][bus].eq(self.dense_right[row % config.right_reads][c])
                          for bus, row in enumerate(rows)]
 
@@ -116,7 +115,7 @@ class CCPE(Component):
             m.submodules[f"sparse_{c}"] = multiplier = Multiplier(factor_layout(self._config).length)
             product = Signal(signed(16), name=f"sparse_product_{c}")
             m.d.comb += [multiplier.left.eq(self.sparse_left), multiplier.right.eq(self.sparse_right[c]),
-                         product.eq(Mux(self.sparse_plane, multiplier.product << 4, multiplier.product))]
+                         product.eq(in_plane(multiplier.product, self.sparse_plane))]
             m.d.comb += [dpu[r][c].sparse.eq(Mux(self.sparse_row == r, product, 0)) for r in range(TILE)]
 
     def _sparse_lane(self, m: Module, merge: Merge) -> None:

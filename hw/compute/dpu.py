@@ -10,8 +10,8 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.compute.multiplier import Multiplier
-from hw.config import Allocation, Drain, Lane, MachineConfig
+from hw.compute.multiplier import Multiplier, in_plane
+from hw.config import Drain, Lane, MachineConfig
 from hw.payloads import Base, factor_layout
 
 #: Largest product of a multiplier, digit shifted to its plane or native: 8 x 128 x 16 = 128 x 128.
@@ -60,16 +60,15 @@ class DPU(Component):
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
         acc, depth = signed(config.acc_bits), config.dense_depth
-        self._merges = config.allocation is Allocation.MERGE
         self._shares = bool(config.sparse_lanes) and not config.own_sparse_sum
-        buses = config.buses if self._merges else 1
+        buses = config.buses if config.merges else 1
         members = {"advance": In(1), "acc": Out(acc)}
         if depth:
             members |= {"left": In(data.ArrayLayout(factor_layout(config), depth)),
                         "right": In(data.ArrayLayout(data.ArrayLayout(signed(8), buses), depth))}
         if depth and config.lane is Lane.DIGIT:
-            members |= {"plane": In(1 if self._merges else depth)}
-        if self._merges:
+            members |= {"plane": In(1 if config.merges else depth)}
+        if config.merges:
             members |= {"select": In(data.ArrayLayout(buses, depth))}
         if self._shares:
             members |= {"sparse": In(signed(16))}
@@ -86,8 +85,8 @@ class DPU(Component):
         product = Signal(signed((len(terms) * LARGEST).bit_length() + 1))
         base = Signal(signed(config.acc_bits))
         total = sum(terms)
-        if self._merges:
-            total = Mux(self.plane, total << 4, total)
+        if config.merges:
+            total = in_plane(total, self.plane)
         with m.If(self.advance):
             m.d.sync += [product.eq(total), self.acc.eq(base + product)]
         if config.drain is Drain.SHADOW:
@@ -99,15 +98,13 @@ class DPU(Component):
         return m
 
     def _products(self, m: Module) -> list:
-        products = []
-        for j in range(self._config.dense_depth):
-            m.submodules[f"multiplier_{j}"] = multiplier = Multiplier(factor_layout(self._config).length)
+        config, products = self._config, []
+        for j in range(config.dense_depth):
+            m.submodules[f"multiplier_{j}"] = multiplier = Multiplier(factor_layout(config).length)
             right = self.right[j][0]
-            if self._merges:
-                right = reduce(or_, (Mux(self.select[j][bus], self.right[j][bus], 0)
-                                     for bus in range(self._config.buses)))
+            if config.merges:
+                right = reduce(or_, (Mux(self.select[j][bus], self.right[j][bus], 0) for bus in range(config.buses)))
             m.d.comb += [multiplier.left.eq(self.left[j]), multiplier.right.eq(right)]
-            shifts = self._config.lane is Lane.DIGIT and not self._merges
-            products.append(Mux(self.plane[j], multiplier.product << 4, multiplier.product)
-                            if shifts else multiplier.product)
+            shifts = config.lane is Lane.DIGIT and not config.merges
+            products.append(in_plane(multiplier.product, self.plane[j]) if shifts else multiplier.product)
         return products

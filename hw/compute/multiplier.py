@@ -23,6 +23,11 @@ def recode(window: Value) -> Value:
     return Cat(digits)
 
 
+def in_plane(product: Value, plane: Value) -> Value:
+    """A digit's product, or a sum of such, at the weight of its plane: the high one (1) weighs 16."""
+    return Mux(plane, product << 4, product)
+
+
 class Multiplier(Component):
     """Multiply a left factor in radix 4 by a signed value: the sum of one partial product a digit.
 

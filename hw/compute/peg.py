@@ -8,7 +8,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from hw.compute.ccpe import CCPE
-from hw.config import TILE, Allocation, Lane, MachineConfig
+from hw.config import TILE, Lane, MachineConfig
 from hw.control.counters import Counters, CounterValues
 from hw.control.queue import RegisterQueue
 from hw.memory.right_reader import RightReader
@@ -27,7 +27,7 @@ def issue_unit(config: MachineConfig) -> type[IssueUnit]:
     """The unit between the left stream and the lanes that the configuration asks for."""
     if config.lane is Lane.NATIVE:
         return NativeIssue
-    return MergeUnit if config.allocation is Allocation.MERGE else AllocationUnit
+    return MergeUnit if config.merges else AllocationUnit
 
 
 class PEG(Component):
@@ -123,9 +123,8 @@ class PEG(Component):
     def _elements(self, m: Module, op, store: RightStore, drain) -> None:
         """Digits and right rows to the CCPEs; under `merge` the elements choose, else the reader has chosen."""
         config = self._config
-        merges = config.allocation is Allocation.MERGE
         rows, sparse_row = store.row, None
-        if not merges:
+        if not config.merges:
             m.submodules.reader = reader = RightReader(config)
             m.d.comb += reader.row.eq(store.row)
             if config.dense_depth:
@@ -140,11 +139,11 @@ class PEG(Component):
             m.d.comb += ccpe.command.eq(drain.command)
             for j, slot in enumerate(op.dense):
                 m.d.comb += [ccpe.dense_left[r][j].eq(slot.left[r]) for r in range(TILE)]
-                if merges:
+                if config.merges:
                     m.d.comb += [ccpe.dense_select[r][j].eq(slot.select[r]) for r in range(TILE)]
                 elif config.lane is Lane.DIGIT:
                     m.d.comb += ccpe.dense_plane[j].eq(slot.plane)
-            if merges:
+            if config.merges:
                 m.d.comb += ccpe.dense_plane.eq(op.plane)
             if config.sparse_lanes:
                 m.d.comb += [ccpe.sparse_left.eq(op.sparse.left), ccpe.sparse_plane.eq(op.sparse.plane),

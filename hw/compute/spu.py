@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.compute.multiplier import Multiplier
+from hw.compute.multiplier import Multiplier, in_plane
 from hw.config import TILE, Drain, MachineConfig
 from hw.payloads import factor_layout
 
@@ -61,8 +61,7 @@ class SPU(Component):
         clear = self.clear if self._config.drain is Drain.SHADOW else 0
         m.d.comb += total.eq(Mux(clear, 0, self.acc[row]) + product)
         with m.If(self.advance):
-            m.d.sync += [product.eq(Mux(self.plane, multiplier.product << 4, multiplier.product)),
-                         row.eq(self.row)]
+            m.d.sync += [product.eq(in_plane(multiplier.product, self.plane)), row.eq(self.row)]
             for r in range(TILE):
                 with m.If(row == r):
                     m.d.sync += self.acc[r].eq(total)

@@ -52,8 +52,8 @@ class MergeUnit(SegmentIssue):
             m.submodules[f"queue_{n}"] = queue
         self._accept(m, queues, parity, ends, closing)
 
-        waiting = Cat(queue.head.valid & (queue.head_parity == parity) for queue in queues)
-        m.d.comb += [closing.eq((ends != 0) & ~waiting.any() & self.go),
+        current = self._of(queues, parity)
+        m.d.comb += [closing.eq((ends != 0) & ~current.any() & self.go),
                      op.eq(chosen), op.valid.eq(chosen.valid | closing), op.first.eq(~started), op.last.eq(closing),
                      op.slot.eq(self.slot), op.segments.eq(sum(self._spent)),
                      op.digits.eq(sum(select.any() for slot in chosen.dense for select in slot.select))]
@@ -63,11 +63,12 @@ class MergeUnit(SegmentIssue):
         # The next op is of the tile that will be issued next cycle, if that tile may be issued.
         live = Signal(len(queues))
         m.d.comb += live.eq(Mux(closing, Mux(self.go_next, self._of(queues, ~parity), 0),
-                                Mux(self.go, self._of(queues, parity), 0)))
+                                Mux(self.go, current, 0)))
         self._choose(m, queues, live)
         return m
 
     def _of(self, queues, parity):
+        """Queues whose head is of the tile with that parity."""
         return Cat(queue.head.valid & (queue.head_parity == parity) for queue in queues)
 
     def _choose(self, m: Module, queues, live) -> None:

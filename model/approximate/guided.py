@@ -33,6 +33,18 @@ class _Guided(TokenReduction):
         self.config = config
         self.found: dict[int, list[RowTable]] = {}
 
+    def begin(self, step: int) -> None:
+        """As `Feature.begin`: an unreduced timestep has no tables."""
+        super().begin(step)
+        if self.unreduced:
+            self.queries.clear()
+            self.keys.clear()
+
+    @property
+    def unreduced(self) -> bool:
+        """Whether this timestep computes every token."""
+        return self.matches
+
     def observe(self, product: Product, result: Tensor) -> None:
         """Match on what attention gave, and on V where it guides the keys."""
         site = product.site
@@ -81,26 +93,20 @@ class ORBIS(_Guided):
 
     config: ORBISConfig
 
-    def begin(self, step: int) -> None:
-        """As `Feature.begin`: an unreduced timestep has no tables."""
-        super().begin(step)
-        if self._whole:
-            self.queries.clear()
-            self.keys.clear()
-
     @property
-    def _whole(self) -> bool:
+    def unreduced(self) -> bool:
+        """As `_Guided.unreduced`, apart from what is matched."""
         return self.step % self.config.refresh == 0
 
     @property
     def matches(self) -> bool:
         """As `_Guided.matches`: before the first reduced step, and with `rematch` after each reduced one."""
-        return self.config.guide is Guide.OUTPUT and (self._whole or self.config.rematch)
+        return self.config.guide is Guide.OUTPUT and (self.unreduced or self.config.rematch)
 
     def product(self, product: Product, inner: Inner) -> Tensor:
         """As `Feature.product`; with INPUT as a guide the projection's operand is matched first."""
         site = product.site
-        fresh = self.config.guide is Guide.INPUT and not self._whole
+        fresh = self.config.guide is Guide.INPUT and not self.unreduced
         if fresh and site.kind == "qkv" and site.block in self.blocks:
             self._adopt(site.layer, as_matrices(product.left, site))
         return super().product(product, inner)
@@ -120,13 +126,6 @@ class DiTo(_Guided):
         super().__init__(config, work)
         self.steps = steps | {0}
         self.counts: dict[tuple[int, int], Tensor] = {}
-
-    def begin(self, step: int) -> None:
-        """As `Feature.begin`: a matching timestep has no tables."""
-        super().begin(step)
-        if self.matches:
-            self.queries.clear()
-            self.keys.clear()
 
     @property
     def matches(self) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from amaranth.hdl import Assume, Cat, Module, Signal
 
 from hw.compute.multiplier import recode
-from hw.config import TILE, Allocation, MachineConfig
+from hw.config import TILE, MachineConfig
 from hw.route.issue import SegmentIssue
 from verif.formal.watch import Watched, nonzero
 
@@ -17,7 +17,7 @@ def assume_beats(m: Module, config: MachineConfig, unit: SegmentIssue, watched: 
     each = config.slots_per_residue
     for s, slot in enumerate(unit.left.p.slot):
         m.d.comb += Assume(~slot.valid | slot.rows.any())
-        if config.allocation is not Allocation.MERGE:
+        if not config.merges:
             silent = ~watched.of_row([slot.rows[r] for r in range(TILE)])
             digit = watched.of_row([slot.digit[r] for r in range(TILE)])
             m.d.comb += Assume(~(slot.valid & silent & nonzero(recode(digit))))

@@ -7,7 +7,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Assert, Cat, ClockDomain, Cover, Elaboratable, Module, Mux, Signal, Value
 
 from hw.compute.peg import issue_unit
-from hw.config import Allocation, MachineConfig
+from hw.config import MachineConfig
 from verif.formal.allocation import AllocationView
 from verif.formal.environment import assume_beats, assume_jobs
 from verif.formal.merge import MergeView
@@ -54,7 +54,7 @@ class Harness(Elaboratable):
         m = Module()
         m.domains.sync = self._domain
         config, unit, tile = self._config, self.unit, Scoreboard()
-        block = MergeView if config.allocation is Allocation.MERGE else AllocationView
+        block = MergeView if config.merges else AllocationView
         m.submodules.unit = probe = Probe(unit)
         watched = Watched(m, config)
         view = block(m, config, unit, probe, watched)

@@ -29,7 +29,7 @@ class Schedule:
 
 def lanes(tiles: list[Tile], config: MachineConfig) -> Lanes:
     """The law of the policy that the configuration asks for."""
-    return MergeLanes(tiles, config) if config.allocation is Allocation.MERGE else PoolLanes(tiles, config)
+    return MergeLanes(tiles, config) if config.merges else PoolLanes(tiles, config)
 
 
 def schedule(tiles: list[Tile], config: MachineConfig, trace: bool = False) -> Schedule:
@@ -74,7 +74,7 @@ def best_split(tile: Tile, config: MachineConfig) -> int:
     digits a cycle. Init, fill and drain are not in it.
     """
     segments = [segment for beat in tile.beats for segment in beat if segment is not None]
-    if config.allocation is Allocation.MERGE:
+    if config.merges:
         fullest = max(sum(segment.rows >> row & 1 for segment in segments) for row in range(TILE))
         return max(1, -(-fullest // config.depth))
     counts = sorted(segment.count for segment in segments)

@@ -69,18 +69,18 @@ class MergeLanes(Lanes):
                     taken += 1
         return taken
 
-    def _places(self) -> list[bool] | None:
+    def _places(self) -> bool | None:
         """Where every queue has room for a whole beat."""
         limit = self._config.queue_depth - self._config.slots_per_residue
-        return [True] if all(len(queue) <= limit for queue in self._behind) else None
+        return True if all(len(queue) <= limit for queue in self._behind) else None
 
-    def _store(self, beat: Beat, places: list[bool], tile: int) -> None:
+    def _store(self, beat: Beat, places: bool, tile: int) -> None:
         per_bank = self._config.slots_per_residue
         for b, queue in enumerate(self._behind):
             queue += [_Entry(segment, tile, segment.rows)
                       for segment in beat[b * per_bank:(b + 1) * per_bank] if segment is not None]
 
-    def receive(self, room: list[bool] | None) -> None:
+    def receive(self, room: bool | None) -> None:
         """As above; then an empty head takes the first of its queue, one that entered in this cycle too."""
         super().receive(room)
         for b, queue in enumerate(self._behind):
