@@ -80,6 +80,12 @@ class MachineConfig(BaseModel):
     k_max: Annotated[int, _count(8, 65536, "longest K over all chunks; sets acc_bits only")] = 8192
     tag_bits: Annotated[int, _count(1, 32, "bits of a job's tag")] = 16
     sad_lanes: Annotated[int, _count(4, 256, "elements a cycle of the SAD encoding unit")] = 16
+    buffers: Annotated[int, _count(2, 16, "banks of the global buffer, a power of two; each reads and writes a line a "
+                                          "cycle")] = 8
+    buffer_lines: Annotated[int, _count(64, 65536, "lines of 16 x ccpes bytes in a bank, a power of two")] = 1024
+    bus_bytes: Annotated[Literal[8, 16, 32, 64], Field(description="bytes of the memory bus, a beat")] = 64
+    vector_lanes: Annotated[int | None, Field(ge=1, le=128, description="elements a cycle of the vector unit; divides "
+                                              "4 x ccpes, which is what none gives")] = None
 
     @model_validator(mode="after")
     def _cross_checks(self) -> MachineConfig:
@@ -105,8 +111,12 @@ class MachineConfig(BaseModel):
                             f"and at least {4 * self.depth}")
         if self.right_rows > self.k_max:
             problems.append(f"right_rows is {self.right_rows}, must be at most k_max = {self.k_max}")
-        if self.sad_lanes & (self.sad_lanes - 1):
-            problems.append(f"sad_lanes is {self.sad_lanes}, must be a power of two")
+        for field in ("sad_lanes", "buffers", "buffer_lines"):
+            value = getattr(self, field)
+            if value & (value - 1):
+                problems.append(f"{field} is {value}, must be a power of two")
+        if self.columns % self.lanes:
+            problems.append(f"vector_lanes is {self.lanes}, must divide 4 x ccpes = {self.columns}")
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -156,6 +166,16 @@ class MachineConfig(BaseModel):
         return TILE * self.ccpes
 
     @property
+    def lanes(self) -> int:
+        """Elements a cycle of the vector unit."""
+        return self.vector_lanes or self.columns
+
+    @property
+    def line_bytes(self) -> int:
+        """Bytes of a line of the global buffer: one int8 tile."""
+        return TILE * self.columns
+
+    @property
     def acc_bits(self) -> int:
         """Accumulator width: holds k_max products of two int8 values (28 for 8192)."""
         return (self.k_max << 14).bit_length()
@@ -170,6 +190,10 @@ class MachineConfig(BaseModel):
         """SPU multipliers of one PEG."""
         return self.columns * self.sparse_lanes
 
+    def group_fields(self) -> dict[str, Any]:
+        """The fields that shape a group; the others are the machine's around it."""
+        return self.model_dump(mode="json", exclude={"format", "name", "pegs", "tag_bits", *_AROUND})
+
     def digest(self) -> str:
         """Hash of every parameter, in a canonical text."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
@@ -180,12 +204,15 @@ class MachineConfig(BaseModel):
         return make_config({**self.model_dump(mode="json"), **changes}, "replace()")
 
 
+_AROUND = ("buffers", "buffer_lines", "bus_bytes", "vector_lanes")
+
 _PAPER: dict[str, Any] = {"pegs": 4, "ccpes": 8, "right_rows": 512, "k_max": 8192, "requantise_cycles": 4}
 
 #: name -> fields. `paper` is ViDA's own shape (4 PEG x 8 CCPE x [4x4 DPU + 1x4 SPU]), `default` the same array with
 #: what won by throughput per area (docs/decisions/0005), `dense8` the baseline at its best.
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {"pegs": 1, "ccpes": 2, "right_rows": 64, "k_max": 1024, "allocation": "balance", "drain": "shadow"},
+    "tiny": {"pegs": 1, "ccpes": 2, "right_rows": 64, "k_max": 1024, "allocation": "balance", "drain": "shadow",
+             "buffers": 4},
     "paper": {**_PAPER, "allocation": "threshold", "drain": "inplace", "scan": 8, "queue_depth": 8},
     "default": {**_PAPER, "allocation": "merge", "depth": 4, "buses": 4, "drain": "shadow", "scan": 16, "slots": 16,
                 "queue_depth": 4, "requantise_cycles": 3},

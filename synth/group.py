@@ -81,7 +81,7 @@ class Synthesiser:
 
     def _matters(self, config: MachineConfig, name: str) -> str:
         """What tells two instances of a block apart: everything but the name, and for lanes not the policy's kind."""
-        fields = config.model_dump(mode="json", exclude={"name", "pegs", "tag_bits", "format"})
+        fields = config.group_fields()
         if name in ("ccpe", "dpu", "spu", "merge", "shadow"):
             fields = {key: fields[key] for key in ("lane", "drain", "k_max")} | {
                 "depth": config.dense_depth, "sparse": config.sparse_lanes, "own": config.own_sparse_sum,

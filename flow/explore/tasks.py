@@ -115,5 +115,5 @@ def _synthesiser(library: str, pdk: str | Path | None) -> KeptSynthesiser:
 
 
 def _what_matters(config: MachineConfig) -> str:
-    """Everything but a machine's name and its number of groups: figures are those of one group."""
-    return json.dumps(config.model_dump(mode="json", exclude={"name", "pegs"}), sort_keys=True)
+    """What shapes a group: figures are those of one."""
+    return json.dumps(config.group_fields(), sort_keys=True)
