@@ -36,6 +36,12 @@ def bind(bench, *given):
     return bound
 
 
+def port(dut, name):
+    """A stream by its name; `name.2` is the third of an array."""
+    name, _, index = name.partition(".")
+    return getattr(dut, name)[int(index)] if index else getattr(dut, name)
+
+
 @pytest.fixture
 def play():
     """play(dut, feed={stream: beats}, take={stream: number}, stall=0.0, seed=1, late={stream: cycles}) -> Run.
@@ -51,7 +57,7 @@ def play():
             return draw.random() < stall and not (phase and cycle[0] // phase & 1)
 
         async def source(ctx, name, beats):
-            stream = getattr(dut, name)
+            stream = port(dut, name)
             for _ in range((late or {}).get(name, 0)):
                 await ctx.tick()
             for beat in beats:
@@ -64,7 +70,7 @@ def play():
                 ctx.set(stream.valid, 0)
 
         async def sink(ctx, name, number):
-            stream, offered = getattr(dut, name), None
+            stream, offered = port(dut, name), None
             while len(run.beats[name]) < number:
                 ctx.set(stream.ready, not rests())
                 *_, valid, ready, payload = await ctx.tick().sample(stream.valid, stream.ready, stream.payload)
