@@ -9,9 +9,9 @@ from fractions import Fraction
 
 import torch
 
+from hw.vector.tables import GELU_FRACTION_BITS, GELU_INPUT_BITS
 from model.exact.vector.pwl import PwlTable
 from model.exact.vector.scaling import Scale, requantise8, rescale16
-from model.exact.vector.tables import GELU_FRACTION_BITS, GELU_INPUT_BITS
 
 
 @dataclass(frozen=True)

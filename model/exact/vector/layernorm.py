@@ -11,10 +11,10 @@ import torch
 
 from hw.errors import VidaError
 from hw.numerics import round_shift, saturate
+from hw.vector.tables import RECIPROCAL_FRACTION_BITS, RSQRT_INPUT_BITS
 from model.exact.vector.bits import leading_one, round_shift_each
 from model.exact.vector.pwl import PwlTable
 from model.exact.vector.scaling import Scale, requantise8
-from model.exact.vector.tables import RECIPROCAL_FRACTION_BITS, RSQRT_INPUT_BITS
 
 #: Widest row: it sets the width of the sums.
 WIDTH_MAX = 4096

@@ -7,15 +7,15 @@ import torch
 
 from hw.errors import VidaError
 from hw.numerics import saturate
-from model.exact.vector.bits import leading_one, round_shift_each
-from model.exact.vector.pwl import PwlTable
-from model.exact.vector.scaling import Scale, requantise8, rescale16
-from model.exact.vector.tables import (
+from hw.vector.tables import (
     EXP2_GUARD_BITS,
     EXP2_INPUT_BITS,
     RECIPROCAL_FRACTION_BITS,
     RECIPROCAL_INPUT_BITS,
 )
+from model.exact.vector.bits import leading_one, round_shift_each
+from model.exact.vector.pwl import PwlTable
+from model.exact.vector.scaling import Scale, requantise8, rescale16
 
 #: Fraction bits of a score in log2, int16: scores reach +-32 (22 nats) before they saturate.
 LOG2_FRACTION_BITS = EXP2_INPUT_BITS
