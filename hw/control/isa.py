@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The instruction set, defined once as data: encoder, decoder, hardware layouts and (`isa_text`) documents follow.
 
-An instruction is 64 bytes, little-endian; bits that no field names are zero. Lines are those of the global buffer,
-16 x ccpes bytes; C below is ccpes. docs/isa.md is the table of this file.
+An instruction is 64 bytes, little-endian; bits that no field names are zero. docs/isa.md is the table of this file.
 """
 
 from __future__ import annotations
@@ -26,6 +25,8 @@ FORMAT = 1
 BYTES = 64
 #: Counting semaphores, and the width of each count.
 SEMAPHORES, SEMAPHORE_BITS = 16, 8
+#: Entries of the row-sum memory that SOFTMAX writes and NORMALISE reads.
+ROW_SUMS = 1024
 
 
 class Opcode(enum.Enum, shape=8):
@@ -177,7 +178,7 @@ FORMATS: dict[Opcode, tuple[Field, ...]] = {
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction: every field of its format by name, enumerated ones as members. Build with `instruction`."""
+    """One instruction: every field of its format by name, enumerated ones as members; see `instruction`."""
 
     opcode: Opcode
     values: Mapping[str, Any]

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Law of the VECTOR instruction: the operations of `model.exact.vector` on rows in the buffer."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hw.control.isa import ROW_SUMS, Instruction, VectorOp
+from hw.numerics import MULTIPLIER_BITS, wrap
+from model.exact.machine.matmul import write_padded
+from model.exact.machine.matrix import Matrix, row_addresses
+from model.exact.machine.store import Fault, ProgramError, Store
+from model.exact.vector.gelu import GeluParams, gelu
+from model.exact.vector.layernorm import LayerNormParams, layernorm
+from model.exact.vector.residual import ResidualParams, residual
+from model.exact.vector.scaling import Scale, requantise8
+from model.exact.vector.softmax import normalise, softmax
+from model.exact.vector.tables import build_tables
+
+#: op -> bytes of an element of x, y (0: unused) and the output.
+WIDTHS: dict[VectorOp, tuple[int, int, int]] = {
+    VectorOp.REQUANTISE16: (2, 0, 1), VectorOp.LAYERNORM: (2, 0, 1), VectorOp.SOFTMAX: (4, 0, 1),
+    VectorOp.NORMALISE: (4, 0, 1), VectorOp.GELU: (4, 0, 1), VectorOp.RESIDUAL: (4, 2, 2), VectorOp.SNAP: (1, 1, 1)}
+
+
+class VectorLaw:
+    """The vector unit of a machine with `ccpes` words a line, and its memory of row sums."""
+
+    def __init__(self, buffer: Store, ccpes: int) -> None:
+        self.buffer, self.ccpes = buffer, ccpes
+        self.sums = np.zeros(ROW_SUMS, dtype=np.int64)  # 0: none has been written
+        self.tables = build_tables()
+
+    def run(self, item: Instruction) -> None:
+        """Run one VECTOR instruction on the buffer."""
+        op, cols = item["op"], item["cols"]
+        if item["x_transposed"] and WIDTHS[op][0] != 4:
+            raise ProgramError(Fault.ILLEGAL, f"VECTOR: x of {op.name} is transposed, accumulators only allowed")
+        out = self._apply(op, item, torch.from_numpy(self._operand(item, "x", WIDTHS[op][0])))
+        matrix = Matrix(item["out"], item["out_pitch"], WIDTHS[op][2], self.ccpes)
+        write_padded(self.buffer, matrix, self._rows(item, "out"), out.numpy()[:, :cols], self.ccpes)
+
+    def _rows(self, item: Instruction, operand: str) -> np.ndarray:
+        row = np.arange(item["rows"])
+        if not item[f"{operand}_mapped"]:
+            return row
+        return row % item["inner"] * item["inner_stride"] + row // item["inner"] * item["outer_stride"]
+
+    def _operand(self, item: Instruction, name: str, width: int) -> np.ndarray:
+        matrix = Matrix(item[name], item[f"{name}_pitch"], width, self.ccpes)
+        rows, cols = self._rows(item, name), np.arange(item["cols"])
+        if name == "x" and item["x_transposed"]:
+            return np.ascontiguousarray(self.buffer.read(matrix.addresses(cols, rows), width).T)
+        return self.buffer.read(matrix.addresses(rows, cols), width)
+
+    def _row(self, item: Instruction, name: str) -> Tensor:
+        return torch.from_numpy(self.buffer.read(row_addresses(item[name], item["cols"], self.ccpes), 4))
+
+    def _scales(self, item: Instruction) -> Scale:
+        multipliers = self._row(item, "u") & (1 << MULTIPLIER_BITS) - 1
+        return Scale(tuple(multipliers.tolist()), item["shift"])
+
+    def _entries(self, item: Instruction) -> slice:
+        last = item["sums"] + item["rows"]
+        if last > ROW_SUMS:
+            raise ProgramError(Fault.ILLEGAL, f"VECTOR: row sum {last - 1}, at most {ROW_SUMS - 1} allowed")
+        return slice(item["sums"], last)
+
+    def _apply(self, op: VectorOp, item: Instruction, x: Tensor) -> Tensor:
+        one = Scale((item["multiplier"],), item["shift"])
+        match op:
+            case VectorOp.REQUANTISE16:
+                return requantise8(x, one)
+            case VectorOp.LAYERNORM:
+                scale, shift = wrap(self._row(item, "u"), 16), wrap(self._row(item, "v"), 16)
+                return layernorm(x, scale, shift, LayerNormParams(item["epsilon"], one), self.tables.rsqrt)
+            case VectorOp.SOFTMAX:
+                entries = self._entries(item)
+                p, total = softmax(x, one, self.tables.exp2)
+                self.sums[entries] = total.numpy()
+                return p
+            case VectorOp.NORMALISE:
+                return self._normalise(item, x)
+            case VectorOp.GELU:
+                params = GeluParams(self._scales(item), Scale((item["multiplier"],), item["shift2"]))
+                return gelu(x, params, self.tables.gelu)
+            case VectorOp.RESIDUAL:
+                stream = torch.from_numpy(self._operand(item, "y", 2))
+                params = ResidualParams(self._scales(item), item["shift2"])
+                return residual(stream, wrap(self._row(item, "v"), 16), x, params)
+        y = torch.from_numpy(self._operand(item, "y", 1))
+        return torch.where((x - y).abs() <= item["epsilon"], y, x)
+
+    def _normalise(self, item: Instruction, x: Tensor) -> Tensor:
+        entries = self._entries(item)
+        total = torch.from_numpy(self.sums[entries])
+        if not total.all():
+            raise ProgramError(Fault.UNDEFINED, f"row sum {int((total == 0).nonzero()[0]) + item['sums']} "
+                                                "is read, nothing has written it")
+        return normalise(x, total, self._scales(item), self.tables.reciprocal)
+
+
+def beats(item: Instruction, lanes: int) -> int:
+    """Beats of x that the unit takes: rows of LAYERNORM and SOFTMAX pass twice."""
+    passes = 2 if item["op"] in (VectorOp.LAYERNORM, VectorOp.SOFTMAX) else 1
+    return passes * item["rows"] * -(-item["cols"] // lanes)
