@@ -158,7 +158,9 @@ def send():
                 await ctx.tick()
             ctx.set(stream.payload, payload)
             ctx.set(stream.valid, 1)
-            await ctx.tick().until(stream.ready)
+            taken = False
+            while not taken:
+                *_, taken = await ctx.tick().sample(stream.ready)
             ctx.set(stream.valid, 0)
 
     return send
