@@ -10,6 +10,7 @@ from amaranth.lib.wiring import Component
 
 from hw.compute.ccpe import CCPE
 from hw.compute.dpu import DPU
+from hw.compute.group import Group
 from hw.compute.peg import issue_unit
 from hw.compute.spu import SPU
 from hw.config import TILE, Drain, Lane, MachineConfig
@@ -20,7 +21,6 @@ from hw.memory.right_store import RightStore
 from hw.recover.drain import drain_control
 from hw.recover.merge import Merge
 from hw.recover.shadow import Shadow
-from hw.top import Group
 from hw.vector.requantise import Requantise
 
 

@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 
 import hw
+from hw.compute.group import Group
 from hw.config import MachineConfig
 from hw.control.counters import COUNTERS
 from hw.errors import VidaError
 from hw.ports import Port
 from hw.toolbox import run_tool
-from hw.top import Group
 from hw.verilog import to_verilog
 from hw.workspace import build_folder
 from verif.simulator import object_cache

@@ -32,6 +32,11 @@ class BufferBank(Component):
         The words that were asked for in the cycle before; else as it was.
     write : In(write request), write_enable : In(1)
 
+    Attributes
+    ----------
+    memories : list of Memory
+        For simulators.
+
     Latency: 1 cycle. Contents are never assumed. A read in the cycle of a write to its line gives either.
     """
 
@@ -39,6 +44,7 @@ class BufferBank(Component):
 
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
+        self.memories = [Memory(shape=WORD_BITS, depth=config.buffer_lines, init=[]) for _ in range(config.ccpes)]
         super().__init__({"read": In(read_layout(config)), "read_enable": In(1), "line": Out(line_shape(config)),
                           "write": In(write_layout(config)), "write_enable": In(1)})
 
@@ -54,13 +60,13 @@ class BufferBank(Component):
         outputs, kept = [], Signal(data.StructLayout({"step": low, "first": low}))
         with m.If(self.read_enable):
             m.d.sync += [kept.step.eq(step), kept.first.eq(first)]
-        for n in range(count):
-            m.submodules[f"words_{n}"] = memory = Memory(shape=WORD_BITS, depth=config.buffer_lines, init=[])
+        for n, memory in enumerate(self.memories):
+            m.submodules[f"words_{n}"] = memory
             port_in, port_out = memory.write_port(granularity=8 * TILE), memory.read_port()
             word, source = Signal(low, name=f"word_{n}"), Signal(low, name=f"source_{n}")
             m.d.comb += [word.eq((n - first) * step), source.eq(n - write.address[:low]),
                          port_out.en.eq(self.read_enable),
-                         port_out.addr.eq(Mux(read.transposed, read.address + word * read.stride, read.address)[:lines]),
+                         port_out.addr.eq((read.address + Mux(read.transposed, word * read.stride, 0))[:lines]),
                          port_in.addr.eq(write.address[:lines]), port_in.data.eq(write.line[source]),
                          port_in.en.eq(Mux(self.write_enable, write.mask.word_select(source, TILE), 0))]
             outputs.append(port_out.data)

@@ -48,6 +48,7 @@ class Buffer(Component):
 
     def __init__(self, config: MachineConfig, readers: int, writers: int) -> None:
         self._config, self._readers, self._writers = config, readers, writers
+        self.banks = [BufferBank(config) for _ in range(config.buffers)]
         super().__init__({
             "request": In(stream.Signature(read_layout(config))).array(readers),
             "data": Out(stream.Signature(line_shape(config))).array(readers),
@@ -55,7 +56,7 @@ class Buffer(Component):
 
     def elaborate(self, platform):
         m = Module()
-        banks = [BufferBank(self._config) for _ in range(self._config.buffers)]
+        banks = self.banks
         queues = [RegisterQueue(line_shape(self._config), LINES_AHEAD) for _ in range(self._readers)]
         room = Signal(self._readers)
         for n, queue in enumerate(queues):

@@ -4,10 +4,10 @@
 import pytest
 import torch
 
+from hw.compute.group import Group
 from hw.compute.peg import PEG
 from hw.config import Lane, load_config
 from hw.payloads import Init
-from hw.top import Group
 from model.exact.encode.encoder import beats
 from model.exact.route.allocation import Tile, schedule
 from verif.jobs import left_beats, panel_of, segment_beat

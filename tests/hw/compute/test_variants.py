@@ -5,9 +5,9 @@ from itertools import count
 
 import pytest
 
+from hw.compute.group import Group
 from hw.config import Lane, load_config
 from hw.payloads import Init
-from hw.top import Group
 from verif.jobs import Generator
 
 DEEP = {"scan": 8, "slots": 8}

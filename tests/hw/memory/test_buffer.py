@@ -48,7 +48,7 @@ def test_reads_give_what_was_written_lines_and_columns(ccpes, stall, play):
     dut = Buffer(setting, readers=3, writers=2)
     requests = [reads(draw, setting, 120) for _ in range(3)]
     changes = []
-    for n in range(40):      # masked writes to what client 0 does not read while they come: checked afterwards
+    for _ in range(40):      # masked writes to what client 0 does not read while they come: checked afterwards
         line = np.frombuffer(draw.randbytes(ccpes * 16), np.uint8).reshape(ccpes, 16)
         changes.append((draw.randrange(256), line, draw.getrandbits(4 * ccpes)))
     feed = fill(store, draw)
