@@ -61,7 +61,8 @@ class AllocationUnit(SegmentIssue):
             m.d.sync += [started.eq(~closing), parity.eq(parity ^ closing)]
 
         # An offer counts if it is of the tile that will be issued next cycle and that tile may be issued.
-        live = [Mux(pool.next, closing & self.go_next, self.go & ~closing) for pool in pools]
+        live = Signal(len(pools))
+        m.d.comb += live.eq(Cat(Mux(pool.next, closing & self.go_next, self.go & ~closing) for pool in pools))
         taken = self._dense(m, pools, live)
         if config.sparse_lanes:
             self._sparse(m, pools, live, taken, ends, closing)
@@ -107,11 +108,11 @@ class AllocationUnit(SegmentIssue):
         `final`, kept as a register so that the picks need not wait for it: the lane has at most one digit left.
         """
         segment, out = Signal(slot_layout(self._config), name="sparse"), self.op.sparse
-        fresh, remaining, rest = Signal(), Signal(TILE), Signal(TILE)
-        now = lowest(Mux(fresh, segment.rows, remaining))
+        fresh, remaining = Signal(), Signal(TILE)
+        rows, now, rest = (Signal(TILE, name=name) for name in ("rows", "now", "rest"))
         m.d.comb += [segment.eq(reduce(or_, (pool.sparse.as_value() for pool in pools))),
-                     rest.eq(Mux(fresh, segment.rows, remaining) & ~now), out.valid.eq(segment.valid),
-                     out.fresh.eq(fresh), out.plane.eq(segment.plane)]
+                     rows.eq(Mux(fresh, segment.rows, remaining)), now.eq(lowest(rows)), rest.eq(rows & ~now),
+                     out.valid.eq(segment.valid), out.fresh.eq(fresh), out.plane.eq(segment.plane)]
         for r in range(TILE):
             with m.If(now[r] & segment.valid):
                 m.d.comb += [out.row.eq(r), out.left.eq(recode(segment.digit[r]))]
@@ -129,8 +130,11 @@ class AllocationUnit(SegmentIssue):
         for n, (pool, offer) in enumerate(zip(pools, offers)):
             worth = self._worth(m, pools, live, n, Mux(closing, ends == 2, ends != 0))
             m.d.comb += offer.eq(Mux(live[n] & ~taken[n] & worth, pool.sparse_offer, 0))
-        thinnest = lowest(reduce(or_, offers))
-        return lowest(Cat((offer & thinnest).any() for offer in offers)), thinnest
+        fewest, thinnest, gives = Signal(Count), Signal(Count), Signal(len(pools))
+        m.d.comb += [fewest.eq(reduce(or_, offers)), thinnest.eq(lowest(fewest))]
+        with_it = Signal.like(gives)
+        m.d.comb += [with_it.eq(Cat((offer & thinnest).any() for offer in offers)), gives.eq(lowest(with_it))]
+        return gives, thinnest
 
     def _worth(self, m: Module, pools, live, n: int, ended):
         """Balance: the dense lane needs a cycle for each segment that waits of this slot, this one among them."""

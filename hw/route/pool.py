@@ -102,13 +102,13 @@ class Pool(Component):
 
     def _store(self, m: Module, entries, count, parity, thin) -> None:
         """Slot i to the i-th lowest free position."""
-        free = ~Cat(entry.valid for entry in entries)
+        rest = ~Cat(entry.valid for entry in entries)
         all_thin = self._config.allocation is Allocation.SPARSE
         for i, slot in enumerate(self.incoming):
-            target, digits = Signal(len(entries), name=f"target_{i}"), Signal(Count, name=f"digits_{i}")
-            number = sum(slot.rows)
-            m.d.comb += [target.eq(lowest(free)), digits.eq(1 << number)]
-            free = free & ~target
+            free, target = (Signal(len(entries), name=f"{name}_{i}") for name in ("free", "target"))
+            number, digits = Signal(range(Count), name=f"number_{i}"), Signal(Count, name=f"digits_{i}")
+            m.d.comb += [free.eq(rest), target.eq(lowest(free)), number.eq(sum(slot.rows)), digits.eq(1 << number)]
+            rest = free & ~target
             for n, entry in enumerate(entries):
                 with m.If(self.write & target[n] & slot.valid):
                     m.d.sync += [entry.eq(slot), count[n].eq(digits), parity[n].eq(self.write_parity),
@@ -117,13 +117,14 @@ class Pool(Component):
 
     def _pick(self, m: Module, lane: str, eligible, count, order: range, offer: Signal) -> Signal:
         """One-hot of the lowest eligible position in the first class of `order` that has any; offers that class."""
-        pick, mask = Signal(len(count), name=f"pick_{lane}"), Signal(len(count), name=f"eligible_{lane}")
+        pick, mask, first = (Signal(len(count), name=f"{name}_{lane}") for name in ("pick", "eligible", "first"))
         m.d.comb += mask.eq(eligible)
         chosen, best = 0, 0
         for n in reversed(order):
-            members = Cat(bit & bits[n] for bit, bits in zip(mask, count))
+            members = Signal(len(count), name=f"{lane}_of_{n}")
+            m.d.comb += members.eq(Cat(bit & bits[n] for bit, bits in zip(mask, count)))
             chosen, best = Mux(members.any(), members, chosen), Mux(members.any(), 1 << n, best)
-        m.d.comb += [pick.eq(lowest(chosen[:len(count)])), offer.eq(best)]
+        m.d.comb += [first.eq(chosen), pick.eq(lowest(first)), offer.eq(best)]
         return pick
 
     def _segment(self, one_hot: Signal, entries):
