@@ -42,3 +42,6 @@ def _address(name: str) -> dict:
 #: To an engine: `units` units, at least 1, from `address` on (a multiple of the unit); `last` comes back when all
 #: of it has been done.
 CommandLayout = data.StructLayout({"address": ADDRESS_BITS, "units": UNIT_BITS, "last": 1})
+
+#: A burst on its way to AR or AW; `len` is beats - 1.
+AddressLayout = data.StructLayout({"address": ADDRESS_BITS, "len": 8})

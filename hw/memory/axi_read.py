@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 
 from hw.control.fault import Access, Fault, FaultKind
 from hw.control.queue import RegisterQueue
-from hw.memory.axi import INCR, CommandLayout, read_signature
+from hw.memory.axi import INCR, AddressLayout, CommandLayout, read_signature
 from hw.memory.burst import BurstSplitter, Grains
 
 
@@ -39,10 +39,10 @@ class AxiReader(Component):
         `address` is that of the burst.
     bus : Out(read_signature)
 
-    Latency: 1 cycle from command to AR, 1 from R to unit. Throughput: a beat or a unit a cycle, whichever is smaller.
+    Latency: 2 cycles from command to AR, 1 from R to unit. Throughput: a beat or a unit a cycle, whichever is smaller.
     """
 
-    latency = 1
+    latency = 2
 
     def __init__(self, bus_bytes: int, unit_bytes: int, burst_beats: int, outstanding: int, access: Access) -> None:
         self._sizes, self._outstanding, self._access = (bus_bytes, unit_bytes, burst_beats), outstanding, access
@@ -55,15 +55,19 @@ class AxiReader(Component):
         m = Module()
         grains, bus = Grains(*self._sizes), self.bus
         m.submodules.splitter = splitter = BurstSplitter(*self._sizes)
+        m.submodules.addresses = addresses = RegisterQueue(AddressLayout, 2)
         m.submodules.order = order = RegisterQueue(grains.layout, self._outstanding)
         m.submodules.beats = beats = RegisterQueue(data.StructLayout({"data": len(bus.rdata), "bad": 2}), 2)
         connect(m, flipped(self.command), splitter.command)
         burst, failed = splitter.burst, self.fault.kind != FaultKind.NONE
         m.d.comb += [splitter.stop.eq(self.stop | failed), self.busy.eq(splitter.busy | order.o.valid),
-                     bus.arvalid.eq(burst.valid & order.i.ready), burst.ready.eq(bus.arready & order.i.ready),
-                     bus.araddr.eq(grains.beat_address(burst.p.address)), bus.arlen.eq(grains.beats_less_one(burst.p)),
+                     burst.ready.eq(addresses.i.ready & order.i.ready), order.i.payload.eq(burst.payload),
+                     order.i.valid.eq(burst.valid & burst.ready), addresses.i.valid.eq(burst.valid & burst.ready),
+                     addresses.i.p.address.eq(grains.beat_address(burst.p.address)),
+                     addresses.i.p.len.eq(grains.beats_less_one(burst.p)),
+                     bus.arvalid.eq(addresses.o.valid), addresses.o.ready.eq(bus.arready),
+                     bus.araddr.eq(addresses.o.p.address), bus.arlen.eq(addresses.o.p.len),
                      bus.arsize.eq(exact_log2(self._sizes[0])), bus.arburst.eq(INCR),
-                     order.i.valid.eq(burst.valid & bus.arready), order.i.payload.eq(burst.payload),
                      bus.rready.eq(beats.i.ready), beats.i.valid.eq(bus.rvalid), beats.i.p.data.eq(bus.rdata),
                      beats.i.p.bad.eq(bus.rresp)]
         bad = Signal()

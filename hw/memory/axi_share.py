@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from amaranth.hdl import Array, Module, Signal
-from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
-from hw.control.fault import ADDRESS_BITS
 from hw.control.queue import RegisterQueue
-from hw.memory.axi import INCR, read_signature
+from hw.memory.axi import INCR, AddressLayout, read_signature
+from hw.memory.line_share import next_turn
 
 
 class AxiReadShare(Component):
@@ -48,7 +47,7 @@ class AxiReadShare(Component):
         m = Module()
         bus, masters = self.bus, [self.master[n] for n in range(self._masters)]
         turn = Signal(range(self._masters))
-        m.submodules.addresses = addresses = RegisterQueue(data.StructLayout({"address": ADDRESS_BITS, "len": 8}), 2)
+        m.submodules.addresses = addresses = RegisterQueue(AddressLayout, 2)
         m.submodules.owners = owners = RegisterQueue(range(self._masters), self._outstanding)
         room, asks, owner = Signal(), Array(master.arvalid for master in masters), owners.o.payload
         m.d.comb += [
@@ -64,15 +63,5 @@ class AxiReadShare(Component):
             m.d.comb += [master.arready.eq(room & (turn == n)), master.rdata.eq(bus.rdata), master.rresp.eq(bus.rresp),
                          master.rlast.eq(bus.rlast), master.rvalid.eq(bus.rvalid & owners.o.valid & (owner == n))]
         with m.If(~asks[turn] | room):
-            self._next(m, turn, asks)
+            next_turn(m, turn, asks, self._masters)
         return m
-
-    def _next(self, m: Module, turn, asks) -> None:
-        """The turn goes to the nearest other master that asks."""
-        with m.Switch(turn):
-            for n in range(self._masters):
-                with m.Case(n):
-                    for ahead in reversed(range(1, self._masters)):
-                        other = (n + ahead) % self._masters
-                        with m.If(asks[other]):
-                            m.d.sync += turn.eq(other)

@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 
 from hw.control.fault import ADDRESS_BITS, Access, Fault, FaultKind
 from hw.control.queue import RegisterQueue
-from hw.memory.axi import INCR, CommandLayout, write_signature
+from hw.memory.axi import INCR, AddressLayout, CommandLayout, write_signature
 from hw.memory.burst import BurstSplitter, Grains
 
 
@@ -44,7 +44,7 @@ class AxiWriter(Component):
     whichever is smaller.
     """
 
-    latency = 1
+    latency = 2
 
     def __init__(self, bus_bytes: int, unit_bytes: int, burst_beats: int, outstanding: int, access: Access) -> None:
         self._sizes, self._outstanding, self._access = (bus_bytes, unit_bytes, burst_beats), outstanding, access
@@ -58,7 +58,7 @@ class AxiWriter(Component):
         m = Module()
         grains, bus = Grains(*self._sizes), self.bus
         m.submodules.splitter = splitter = BurstSplitter(*self._sizes)
-        m.submodules.addresses = addresses = RegisterQueue(data.StructLayout({"address": ADDRESS_BITS, "len": 8}), 2)
+        m.submodules.addresses = addresses = RegisterQueue(AddressLayout, 2)
         m.submodules.bursts = bursts = RegisterQueue(grains.layout, self._outstanding)
         m.submodules.responses = responses = RegisterQueue(
             data.StructLayout({"address": ADDRESS_BITS, "last": 1}), self._outstanding)

@@ -111,6 +111,54 @@ class AxiMemory:
                     self.bytes[address - self.origin + n * self.width + lane] = data >> 8 * lane & 255
 
 
+class Lines:
+    """A buffer of `count` lines as ints, behind its clients' streams; `pause` and `delay` as of `AxiMemory`."""
+
+    def __init__(self, count, ccpes, seed=1, pause=0.0, delay=2):
+        self.draw, self.ccpes, self.pause, self.delay = random.Random(seed), ccpes, pause, delay
+        self.lines = [self.draw.getrandbits(128 * ccpes) for _ in range(count)]
+
+    def rests(self):
+        return self.draw.random() < self.pause
+
+    def _words(self, line):
+        return [line >> 128 * c & (1 << 128) - 1 for c in range(self.ccpes)]
+
+    async def serve_writes(self, ctx, write):
+        """A write client."""
+        offered = None
+        while True:
+            ready = not self.rests()
+            ctx.set(write.ready, ready)
+            *_, valid, payload = await ctx.tick().sample(write.valid, write.payload)
+            assert offered is None or (valid and payload == offered), "untaken write withdrawn or changed"
+            offered = payload if valid and not ready else None
+            if valid and ready:
+                assert payload.mask == (1 << 4 * self.ccpes) - 1
+                self.lines[payload.address] = sum(payload.line[c] << 128 * c for c in range(self.ccpes))
+
+    async def serve_reads(self, ctx, request, line):
+        """A read client."""
+        waiting, offered, valid, cycle = deque(), None, False, 0
+        while True:
+            ready = not self.rests()
+            ctx.set(request.ready, ready)
+            if not valid and waiting and waiting[0][0] <= cycle and not self.rests():
+                ctx.set(line.payload, self._words(waiting[0][1]))
+                valid = True
+            ctx.set(line.valid, valid)
+            *_, taken, asked, wanted = await ctx.tick().sample(line.ready, request.valid, request.payload)
+            cycle += 1
+            if valid and taken:
+                waiting.popleft()
+                valid = False
+            assert offered is None or (asked and wanted == offered), "untaken request withdrawn or changed"
+            offered = wanted if asked and not ready else None
+            if asked and ready:
+                assert not wanted.transposed
+                waiting.append((cycle + self.delay, self.lines[wanted.address]))
+
+
 class Bench:
     """A device with its clock and a watchdog; `serve` runs a coroutine beside the test, `run` the test itself."""
 
@@ -142,6 +190,11 @@ class Bench:
 @pytest.fixture
 def memory():
     return AxiMemory
+
+
+@pytest.fixture
+def lines():
+    return Lines
 
 
 @pytest.fixture
