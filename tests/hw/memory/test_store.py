@@ -90,7 +90,7 @@ def test_done_comes_with_the_last_response_in_order(pause, memory, lines, bench,
     config = small(16, 2)
     dut, simulation, ram, store, _, pulses = setup(config, memory, lines, bench, pause)
     nothing = Transfer(0, 0, 0, 0, 0, 0)
-    transfers = [nothing, Transfer(0, 256, 3, 4, 0, 10), nothing, nothing, Transfer(512, 32, 1, 9, 100, 0), nothing]
+    transfers = [nothing, Transfer(0, 256, 3, 4, 0, 10), nothing, nothing, Transfer(4096, 32, 1, 9, 100, 0), nothing]
     ram.delay = 30
 
     want = stored(ram, store, transfers, 32)
