@@ -18,6 +18,7 @@ class FaultKind(enum.Enum, shape=4):
     DECERR = 3  #: the bus has nothing at the address
     INSTRUCTION = 4  #: an illegal opcode or field
     TOKEN = 5  #: a semaphore left its range
+    DEADLOCK = 6  #: nothing is under way and every queue waits for a semaphore
 
 
 class Access(enum.Enum, shape=4):
