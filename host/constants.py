@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights and rows of parameters: bytes in the image, lines in the buffer, the LOADs between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from host.allocate import Operand, Row
+from host.build import Builder
+from host.layouts import matrix_bytes, row_bytes
+from hw.config import TILE
+from hw.control.isa import Opcode
+from model.exact.network import BlockConstants, Linear, QuantisedNetwork
+from model.exact.vector.layernorm import MODULATION_FRACTION_BITS
+from model.exact.vector.scaling import Scale
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A linear operator in the buffer: int8 (K, N), bias, and the multipliers of what follows it, if any."""
+
+    right: Operand
+    bias: Row
+    scale: Row | None
+
+    def part(self, first: int, cols: int) -> Weights:
+        """Columns from `first`, a multiple of a line's."""
+        columns = TILE * self.right.ccpes
+        return Weights(self.right.part(col=first, cols=cols), self.bias.part(first, cols, columns),
+                       self.scale and self.scale.part(first, cols, columns))
+
+
+@dataclass(frozen=True)
+class BlockWeights:
+    """A block's constants in the buffer; `normalise` are multipliers of a head's columns."""
+
+    qkv: Weights
+    normalise: Row
+    out: Weights
+    fc1: Weights
+    fc2: Weights
+
+
+class Loader:
+    """Puts constants into the image and emits the LOADs that bring them to the buffer."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.builder = builder
+        self._taken: list[int] = []
+
+    def _load(self, name: str, data: bytes, near: Operand | Row) -> None:
+        self.builder.operator = "constants"
+        self._taken.append(near.base)
+        self.builder.move(Opcode.LOAD, self.builder.image.place(name, data), near)
+
+    def matrix(self, name: str, values: Tensor) -> Operand:
+        """An int8 matrix."""
+        near = self.builder.buffer.matrix(*values.shape, 1, what=name)
+        self._load(name, matrix_bytes(values, 1, self.builder.config.ccpes), near)
+        return near
+
+    def row(self, name: str, values: Tensor) -> Row:
+        """An int32 row."""
+        near = self.builder.buffer.row(len(values), what=name)
+        self._load(name, row_bytes(values, self.builder.config.ccpes), near)
+        return near
+
+    def scale(self, name: str, scale: Scale, cols: int) -> Row:
+        """Multipliers of `cols` columns; a single one is repeated."""
+        return self.row(name, scale.multiplier.expand(cols))
+
+    def weights(self, name: str, linear: Linear, scale: Scale | None = None) -> Weights:
+        """A linear operator with its bias and the multipliers that follow it."""
+        right, bias = self.matrix(f"{name}.right", linear.right), self.row(f"{name}.bias", linear.bias)
+        return Weights(right, bias, scale and self.scale(f"{name}.scale", scale, right.cols))
+
+    def block(self, index: int, constants: BlockConstants, head_dim: int) -> BlockWeights:
+        """All of a block."""
+        c, name = constants, f"block{index}"
+        return BlockWeights(
+            self.weights(f"{name}.qkv", c.qkv, c.qkv_scale),
+            self.scale(f"{name}.normalise", c.normalise, head_dim),
+            self.weights(f"{name}.out", c.out, c.out_residual.branch),
+            self.weights(f"{name}.fc1", c.fc1, c.gelu.hidden),
+            self.weights(f"{name}.fc2", c.fc2, c.fc2_residual.branch))
+
+    def give(self) -> None:
+        """Give back all lines that this loader has taken."""
+        for base in self._taken:
+            self.builder.buffer.give(base)
+        self._taken.clear()
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What is before the first block and after the last one; `one` is a gate of 1."""
+
+    embed: Weights
+    one: Row
+    head: Weights
+
+
+def load_ends(loader: Loader, network: QuantisedNetwork) -> Ends:
+    """Constants of embed and head (whose accumulators go to the host, unscaled)."""
+    one = torch.full((network.config.dim,), 1 << MODULATION_FRACTION_BITS)
+    return Ends(loader.weights("embed", network.embed, network.embed_residual.branch), loader.row("one", one),
+                loader.weights("head", network.head))

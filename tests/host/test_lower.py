@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+import torch
+
+from host.driver import LawMachine, Sampler
+from host.lower import Lowering, lower
+from hw.config import load_config
+from hw.control.isa import Opcode
+from hw.errors import VidaError
+from model.exact.operators import Operators
+from model.exact.step import denoise
+from model.networks import NetworkConfig
+from model.quantise import load_quantised
+
+
+def _same_as_the_law(lowered, machine, label=1, steps=(0, 1)):
+    """Run the first steps of 50 on the machine and compare each with the law."""
+    sampler, network = Sampler(lowered, machine), lowered.network
+    video = network.noise[label]
+    for step in steps:
+        want = denoise(network, video, label, step, 50, Operators())
+        assert torch.equal(sampler.step(video, label, step, 50), want)
+        video = want
+
+
+def _machine(lowered, **parameters):
+    return LawMachine(lowered.config, lowered.image.size, **parameters)
+
+
+@pytest.mark.parametrize("label", [0, 3])
+def test_steps_of_tiny_are_the_laws_bit_for_bit(lowered, label):
+    _same_as_the_law(lowered(), _machine(lowered()), label, steps=(0, 1, 2, 49))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_legal_order_of_the_queues_gives_the_same(lowered, seed):
+    _same_as_the_law(lowered(), _machine(lowered(), seed=seed), steps=(7,))
+
+
+@pytest.mark.parametrize("seed", [None, 0])
+def test_queues_of_one_instruction_suffice(lowered, seed):
+    _same_as_the_law(lowered(), _machine(lowered(), seed=seed, queue_depth=1), steps=(7,))
+
+
+@pytest.mark.parametrize("changes", [
+    {"ccpes": 1}, {"ccpes": 4}, {"pegs": 3}, {"pegs": 4}, {"right_rows": 24, "ccpes": 1}, {"right_rows": 512},
+    {"buffers": 2, "buffer_lines": 512}, {"lane": "native", "allocation": "none", "queue_depth": 8}], ids=str)
+def test_other_machines(lowered, changes):
+    _same_as_the_law(lowered(**changes), _machine(lowered(**changes), seed=1), steps=(7,))
+
+
+def test_original_is_dense_with_zeros_skipped(lowered):
+    products = [[item for item in lowered(method).step.instructions if item.opcode is Opcode.MATMUL]
+                for method in ("dense", "original")]
+    assert [item.replace(skip=0) for item in products[1]] == products[0]
+    assert all(item["skip"] for item in products[1])
+    _same_as_the_law(lowered("original"), _machine(lowered("original")), steps=(7,))
+
+
+@pytest.mark.parametrize("seed", [None, 0])
+def test_small_on_default(lowered, seed):
+    small = lowered(preset="default", network="small")
+    _same_as_the_law(small, _machine(small, seed=seed), steps=(20,))
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_constants_loaded_once_or_with_every_step(resident):
+    found = Lowering(load_quantised("tiny")[0], load_config("tiny"), "dense", resident).run()
+    assert found.resident is resident
+    names = {found.operators[item["tag"]] for item in found.step.instructions[:-1]}
+    assert ("constants" in names) != resident
+    _same_as_the_law(found, _machine(found, seed=2), steps=(7, 8))
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"ccpes": 8}, "ccpes is 8: heads of 16 columns must fill lines.* 1 or 2 or 4 allowed"),
+    ({"ccpes": 3}, "ccpes is 3"),
+    ({"buffer_lines": 64}, "tiny: .* needs .* adjacent lines of a bank.*; buffer_lines = 256 would do")])
+def test_what_does_not_fit_is_refused_with_what_would(changes, words):
+    with pytest.raises(VidaError, match=words):
+        lower(load_quantised("tiny")[0], load_config("tiny").replace(**changes))
+
+
+def test_unknown_methods_and_odd_shapes_are_refused():
+    network = load_quantised("tiny")[0]
+    with pytest.raises(VidaError, match="method 'magic' cannot be lowered: dense, original"):
+        lower(network, load_config("tiny"), "magic")
+    odd = NetworkConfig(frames=6, size=12, patch=4, dim=32, heads=2, pairs=1, classes=4)
+    object.__setattr__(network, "config", odd)
+    with pytest.raises(VidaError, match="9 tokens of a frame: a multiple of 4 needed; 6 frames"):
+        lower(network, load_config("tiny"))
