@@ -44,7 +44,7 @@ def gelu16(h: torch.Tensor, table: PwlTable) -> torch.Tensor:
 
 
 def gelu(acc: torch.Tensor, params: GeluParams, table: PwlTable) -> torch.Tensor:
-    """GELU of FC1's accumulators, requantised: int8 (..., d) (no block does it yet).
+    """GELU of FC1's accumulators, requantised: int8 (..., d).
 
     Parameters
     ----------

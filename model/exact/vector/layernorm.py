@@ -11,19 +11,11 @@ import torch
 
 from hw.errors import VidaError
 from hw.numerics import round_shift, saturate
+from hw.vector.operations import MODULATION_FRACTION_BITS, NORM_FRACTION_BITS, VARIANCE_BITS, WIDTH_MAX
 from hw.vector.tables import RECIPROCAL_FRACTION_BITS, RSQRT_INPUT_BITS
 from model.exact.vector.bits import leading_one, round_shift_each
 from model.exact.vector.pwl import PwlTable
 from model.exact.vector.scaling import Scale, requantise8
-
-#: Widest row: it sets the width of the sums.
-WIDTH_MAX = 4096
-#: Unsigned width of d^2 times the variance, epsilon included.
-VARIANCE_BITS = 55
-#: Fraction bits of x_hat and of the modulated output, int16: +-32.
-NORM_FRACTION_BITS = 10
-#: Fraction bits of the modulation vectors scale, shift and gate, int16: +-8.
-MODULATION_FRACTION_BITS = 12
 
 
 @dataclass(frozen=True)
@@ -91,7 +83,7 @@ def modulated(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, params:
 
 def layernorm(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, params: LayerNormParams,
               rsqrt: PwlTable) -> torch.Tensor:
-    """LayerNorm with modulation, requantised: int8 (..., d) (no block does it yet).
+    """LayerNorm with modulation, requantised: int8 (..., d).
 
     Parameters
     ----------

@@ -11,11 +11,8 @@ import torch
 
 from hw.errors import VidaError
 from hw.numerics import round_shift, saturate
-from model.exact.vector.layernorm import MODULATION_FRACTION_BITS
+from hw.vector.operations import BRANCH_FRACTION_MAX, MODULATION_FRACTION_BITS
 from model.exact.vector.scaling import Scale, rescale16
-
-#: Most fraction bits that a branch carries below the stream's last place.
-BRANCH_FRACTION_MAX = 8
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,7 @@ class ResidualParams:
 
 
 def residual(x: torch.Tensor, gate: torch.Tensor, acc: torch.Tensor, params: ResidualParams) -> torch.Tensor:
-    """`saturate(x + round_shift(gate * b, 12 + fraction), 16)` with b = `rescale16(acc)` (no block implements
-    it yet).
+    """`saturate(x + round_shift(gate * b, 12 + fraction), 16)` with b = `rescale16(acc)`.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ import torch
 
 from hw.errors import VidaError
 from hw.numerics import saturate
+from hw.vector.operations import HALVINGS_MAX, MEAN_FRACTION_BITS, ROW_SUM_BITS, TOKENS_MAX
 from hw.vector.tables import (
     EXP2_GUARD_BITS,
     EXP2_INPUT_BITS,
@@ -19,19 +20,10 @@ from model.exact.vector.scaling import Scale, requantise8, rescale16
 
 #: Fraction bits of a score in log2, int16: scores reach +-32 (22 nats) before they saturate.
 LOG2_FRACTION_BITS = EXP2_INPUT_BITS
-#: Longest row: it sets the width of the row sum.
-TOKENS_MAX = 8192
-#: Row sum of probabilities, unsigned: `TOKENS_MAX` times 127.
-ROW_SUM_BITS = 20
-#: Fraction bits of the int16 mean of V that `normalise` requantises.
-MEAN_FRACTION_BITS = 8
-
-#: From this many halvings on a probability rounds to zero, whatever its fraction.
-_HALVINGS_MAX = 8
 
 
 def softmax(acc: torch.Tensor, scale: Scale, exp2: PwlTable) -> tuple[torch.Tensor, torch.Tensor]:
-    """Probabilities of rows of scores relative to each row's maximum, and their sum (no block does it yet).
+    """Probabilities of rows of scores relative to each row's maximum, and their sum.
 
     z = `rescale16(acc, scale)` is the score in log2 and d = max(z) - z, 16 bits unsigned. The table gives
     127 * 2^-fraction(d) with 8 fraction bits, which `round_shift` by 8 + min(integer(d), 8) makes p.
@@ -50,7 +42,7 @@ def softmax(acc: torch.Tensor, scale: Scale, exp2: PwlTable) -> tuple[torch.Tens
         raise VidaError(f"softmax over {acc.shape[-1]} tokens, at most {TOKENS_MAX} allowed")
     z = rescale16(acc, scale)
     d = z.amax(dim=-1, keepdim=True) - z
-    halvings = (d >> LOG2_FRACTION_BITS).clamp(max=_HALVINGS_MAX)
+    halvings = (d >> LOG2_FRACTION_BITS).clamp(max=HALVINGS_MAX)
     fraction = d & ((1 << LOG2_FRACTION_BITS) - 1)
     p = round_shift_each(exp2(fraction), EXP2_GUARD_BITS + halvings)
     return p, p.sum(dim=-1)
@@ -72,7 +64,7 @@ def mean(acc: torch.Tensor, row_sum: torch.Tensor, reciprocal: PwlTable) -> torc
 
 
 def normalise(acc: torch.Tensor, row_sum: torch.Tensor, scale: Scale, reciprocal: PwlTable) -> torch.Tensor:
-    """Divide PV by the row sum and requantise: int8 (..., rows, d_head) (no block does it yet).
+    """Divide PV by the row sum and requantise: int8 (..., rows, d_head).
 
     Parameters
     ----------

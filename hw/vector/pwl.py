@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The piecewise-linear table unit: one multiplier and 64 rows a function behind exp2, GELU and the reciprocals."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed, unsigned
+from amaranth.lib.wiring import Component, In, Out
+from amaranth.utils import ceil_log2
+
+from hw.vector.tables import BASE_BITS, INPUT_BITS_MAX, OUTPUT_BITS, SEGMENT_BITS, SLOPE_BITS, Table
+
+
+class TableUnit(Component):
+    """Evaluate one of some functions by a line in each of 64 segments.
+
+    The contents are constants; the functions share the multiplier, and their rows one block of logic.
+
+    Parameters
+    ----------
+    tables : Table
+        The functions, at least one.
+
+    Members
+    -------
+    advance : In(1)
+        The stages move.
+    which : In
+        Index of the function; held while inputs of it are under way.
+    x : In(unsigned(16))
+        Its input, of as many bits as its table says; bits above are 0.
+    y : Out(unsigned(16))
+        `round_shift(base + slope * remainder, shift)`.
+
+    Latency: 2 cycles. Throughput: an input a cycle.
+    Numerics: product 23 bits signed, sum 30; the rounding's half is part of the base held here.
+    """
+
+    latency = 2
+
+    def __init__(self, *tables: Table) -> None:
+        self._tables = tables
+        super().__init__({"advance": In(1), "which": In(ceil_log2(len(tables))), "x": In(unsigned(INPUT_BITS_MAX)),
+                          "y": Out(unsigned(OUTPUT_BITS))})
+
+    def elaborate(self, platform):
+        m = Module()
+        row, remainder = Signal(SEGMENT_BITS), Signal(INPUT_BITS_MAX - SEGMENT_BITS)
+        base, slope = Signal(BASE_BITS), Signal(signed(SLOPE_BITS))
+        rest, total = Signal.like(remainder), Signal(BASE_BITS)
+        with m.Switch(self.which):
+            for n, table in enumerate(self._tables):
+                with m.Case(n):
+                    m.d.comb += [Cat(remainder[:table.remainder_bits], row).eq(self.x),
+                                 self.y.eq(total >> table.shift)]
+        address = Cat(row, self.which)
+        with m.If(self.advance):
+            m.d.sync += [
+                base.eq(_read([base + (1 << table.shift - 1) for table in self._tables for base in table.bases],
+                              BASE_BITS, address)),
+                slope.eq(_read([slope for table in self._tables for slope in table.slopes], SLOPE_BITS, address)),
+                rest.eq(remainder), total.eq(base + slope * rest)]
+        return m
+
+
+def _read(words: list[int], width: int, address: Value) -> Value:
+    """Word `address` of constants, a column of all words for each bit: logic, in any synthesis."""
+    columns = (sum((word >> bit & 1) << n for n, word in enumerate(words)) for bit in range(width))
+    return Cat(Const(column, len(words)).bit_select(address, 1) for column in columns)
