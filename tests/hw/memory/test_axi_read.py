@@ -6,6 +6,7 @@ import pytest
 from hw.control.fault import Access, FaultKind
 from hw.memory.axi_read import AxiReader
 from model.exact.memory.transfer import bursts
+from verif.buses import AxiMemory, Bench, receive, send
 
 SIZES = [(8, 16), (8, 64), (16, 16), (64, 16), (32, 64), (64, 64), (16, 128), (64, 32)]
 
@@ -22,12 +23,12 @@ def commands(draw, unit, number, most):
 
 @pytest.mark.parametrize("bus_bytes, unit", SIZES)
 @pytest.mark.parametrize("pause", [0.0, 0.5])
-def test_units_come_in_order_by_the_laws_bursts(bus_bytes, unit, pause, memory, bench, send, receive):
+def test_units_come_in_order_by_the_laws_bursts(bus_bytes, unit, pause):
     draw = random.Random(bus_bytes + unit)
     beats = draw.choice([beats for beats in (2, 4, 16) if beats * bus_bytes >= unit])
-    ram = memory(bus_bytes, beats, seed=unit, pause=pause)
+    ram = AxiMemory(bus_bytes, beats, seed=unit, pause=pause)
     dut, got, asked = AxiReader(bus_bytes, unit, beats, 3, Access.LOAD), [], commands(draw, unit, 25, 2048 // unit)
-    simulation = bench(dut)
+    simulation = Bench(dut)
     simulation.serve(ram.serve_reads, dut.bus)
     simulation.serve(receive, dut.unit, ram.rests, got)
 
@@ -44,9 +45,9 @@ def test_units_come_in_order_by_the_laws_bursts(bus_bytes, unit, pause, memory, 
 
 
 @pytest.mark.parametrize("bus_bytes, unit", SIZES)
-def test_a_beat_or_a_unit_a_cycle(bus_bytes, unit, memory, bench, send, receive):
-    ram, dut, got = memory(bus_bytes, 16, delay=20), AxiReader(bus_bytes, unit, 16, 4, Access.LOAD), []
-    simulation, units = bench(dut), 4096 // unit
+def test_a_beat_or_a_unit_a_cycle(bus_bytes, unit):
+    ram, dut, got = AxiMemory(bus_bytes, 16, delay=20), AxiReader(bus_bytes, unit, 16, 4, Access.LOAD), []
+    simulation, units = Bench(dut), 4096 // unit
     simulation.serve(ram.serve_reads, dut.bus)
     simulation.serve(receive, dut.unit, lambda: False, got)
 
@@ -68,12 +69,11 @@ def test_a_beat_or_a_unit_a_cycle(bus_bytes, unit, memory, bench, send, receive)
 
 @pytest.mark.parametrize("bus_bytes, unit", [(8, 64), (16, 16), (64, 16)])
 @pytest.mark.parametrize("response", [FaultKind.SLVERR, FaultKind.DECERR])
-def test_a_bad_response_is_reported_and_what_is_under_way_is_drained(bus_bytes, unit, response, memory, bench, send,
-                                                                     receive):
-    ram = memory(bus_bytes, 8, pause=0.3)
+def test_a_bad_response_is_reported_and_what_is_under_way_is_drained(bus_bytes, unit, response):
+    ram = AxiMemory(bus_bytes, 8, pause=0.3)
     dut, got, shown = AxiReader(bus_bytes, unit, 8, 3, Access.FETCH), [], []
     ram.bad = {1024 + 5 * bus_bytes: response.value}
-    simulation = bench(dut)
+    simulation = Bench(dut)
     simulation.serve(ram.serve_reads, dut.bus)
     simulation.serve(receive, dut.unit, ram.rests, got)
 
@@ -105,9 +105,9 @@ def test_a_bad_response_is_reported_and_what_is_under_way_is_drained(bus_bytes, 
     simulation.run(test)
 
 
-def test_stop_ends_with_the_burst_on_offer(memory, bench, send, receive):
-    ram, dut, got = memory(16, 4, pause=0.2), AxiReader(16, 32, 4, 3, Access.LOAD), []
-    simulation = bench(dut)
+def test_stop_ends_with_the_burst_on_offer():
+    ram, dut, got = AxiMemory(16, 4, pause=0.2), AxiReader(16, 32, 4, 3, Access.LOAD), []
+    simulation = Bench(dut)
     simulation.serve(ram.serve_reads, dut.bus)
     simulation.serve(receive, dut.unit, ram.rests, got)
 

@@ -9,6 +9,7 @@ from hw.control.fault import Access
 from hw.memory.axi import read_signature
 from hw.memory.axi_read import AxiReader
 from hw.memory.axi_share import AxiReadShare
+from verif.buses import AxiMemory, Bench, receive, send
 
 
 class Shared(Component):
@@ -38,9 +39,9 @@ class Shared(Component):
 
 @pytest.mark.parametrize("units", [(16, 64), (64, 16, 32)])
 @pytest.mark.parametrize("pause", [0.0, 0.4])
-def test_every_master_gets_what_it_asked_for(units, pause, memory, bench, send, receive):
-    draw, ram, dut = random.Random(len(units)), memory(16, 4, pause=pause), Shared(units)
-    simulation, got, want, tasks = bench(dut), [[] for _ in units], [], []
+def test_every_master_gets_what_it_asked_for(units, pause):
+    draw, ram, dut = random.Random(len(units)), AxiMemory(16, 4, pause=pause), Shared(units)
+    simulation, got, want, tasks = Bench(dut), [[] for _ in units], [], []
     simulation.serve(ram.serve_reads, dut.bus)
     for n, unit in enumerate(units):
         asked = [{"address": draw.randrange(256) * unit, "units": draw.randint(1, 20), "last": 1} for _ in range(20)]
@@ -63,9 +64,9 @@ def test_every_master_gets_what_it_asked_for(units, pause, memory, bench, send, 
 
 
 @pytest.mark.parametrize("asking", [1, 2])
-def test_a_beat_a_cycle_from_one_master_or_two(asking, memory, bench, send, receive):
-    ram, dut = memory(16, 4), Shared((16, 16))
-    simulation, got = bench(dut), [[], []]
+def test_a_beat_a_cycle_from_one_master_or_two(asking):
+    ram, dut = AxiMemory(16, 4), Shared((16, 16))
+    simulation, got = Bench(dut), [[], []]
     simulation.serve(ram.serve_reads, dut.bus)
     for n in range(asking):
         simulation.serve(receive, getattr(dut, f"unit_{n}"), lambda: False, got[n])

@@ -6,6 +6,7 @@ import pytest
 from hw.control.fault import Access, FaultKind
 from hw.memory.axi_write import AxiWriter
 from model.exact.memory.transfer import bursts
+from verif.buses import AxiMemory, Bench, send
 
 SIZES = [(8, 16), (8, 64), (16, 16), (64, 16), (32, 64), (64, 64), (16, 128), (64, 32)]
 
@@ -33,15 +34,15 @@ async def count(ctx, dut, pulses):
 
 @pytest.mark.parametrize("bus_bytes, unit", SIZES)
 @pytest.mark.parametrize("pause", [0.0, 0.5])
-def test_units_reach_memory_by_the_laws_bursts(bus_bytes, unit, pause, memory, bench, send):
+def test_units_reach_memory_by_the_laws_bursts(bus_bytes, unit, pause):
     draw = random.Random(bus_bytes + unit)
     beats = draw.choice([beats for beats in (2, 4, 16) if beats * bus_bytes >= unit])
-    ram = memory(bus_bytes, beats, seed=unit, pause=pause)
+    ram = AxiMemory(bus_bytes, beats, seed=unit, pause=pause)
     dut, asked, pulses = AxiWriter(bus_bytes, unit, beats, 3, Access.STORE), commands(draw, unit, 24, 2048 // unit), []
     want = bytearray(ram.bytes)
     for item, contents in asked:
         want[item["address"]:item["address"] + len(contents)] = contents
-    simulation = bench(dut)
+    simulation = Bench(dut)
     simulation.serve(ram.serve_writes, dut.bus)
     simulation.serve(send, dut.unit, [value for _, text in asked for value in units_of(text, unit)], ram.rests)
     simulation.serve(count, dut, pulses)
@@ -59,9 +60,9 @@ def test_units_reach_memory_by_the_laws_bursts(bus_bytes, unit, pause, memory, b
 
 
 @pytest.mark.parametrize("bus_bytes, unit", SIZES)
-def test_a_beat_or_a_unit_a_cycle(bus_bytes, unit, memory, bench, send):
-    ram, dut = memory(bus_bytes, 16, delay=20), AxiWriter(bus_bytes, unit, 16, 4, Access.STORE)
-    simulation, units = bench(dut), 4096 // unit
+def test_a_beat_or_a_unit_a_cycle(bus_bytes, unit):
+    ram, dut = AxiMemory(bus_bytes, 16, delay=20), AxiWriter(bus_bytes, unit, 16, 4, Access.STORE)
+    simulation, units = Bench(dut), 4096 // unit
     simulation.serve(ram.serve_writes, dut.bus)
     simulation.serve(send, dut.unit, list(range(units)))
 
@@ -77,11 +78,11 @@ def test_a_beat_or_a_unit_a_cycle(bus_bytes, unit, memory, bench, send):
 
 @pytest.mark.parametrize("bus_bytes, unit", [(8, 64), (16, 16), (64, 16)])
 @pytest.mark.parametrize("response", [FaultKind.SLVERR, FaultKind.DECERR])
-def test_a_bad_response_is_reported_and_nothing_is_written_after_it(bus_bytes, unit, response, memory, bench, send):
-    ram = memory(bus_bytes, 8, pause=0.3)
+def test_a_bad_response_is_reported_and_nothing_is_written_after_it(bus_bytes, unit, response):
+    ram = AxiMemory(bus_bytes, 8, pause=0.3)
     dut, window, pulses = AxiWriter(bus_bytes, unit, 8, 3, Access.STORE), 8 * bus_bytes, []
     ram.bad, before = {4 * window: response.value}, bytes(ram.bytes)
-    simulation = bench(dut)
+    simulation = Bench(dut)
     simulation.serve(ram.serve_writes, dut.bus)
     simulation.serve(send, dut.unit, [0] * 2000, ram.rests)
     simulation.serve(count, dut, pulses)
@@ -104,9 +105,9 @@ def test_a_bad_response_is_reported_and_nothing_is_written_after_it(bus_bytes, u
 
 
 @pytest.mark.parametrize("bus_bytes, unit", [(8, 64), (64, 16)])
-def test_stop_ends_without_units(bus_bytes, unit, memory, bench, send):
-    ram, dut, pulses = memory(bus_bytes, 8, pause=0.2), AxiWriter(bus_bytes, unit, 8, 3, Access.STORE), []
-    simulation, before = bench(dut), bytes(ram.bytes)
+def test_stop_ends_without_units(bus_bytes, unit):
+    ram, dut, pulses = AxiMemory(bus_bytes, 8, pause=0.2), AxiWriter(bus_bytes, unit, 8, 3, Access.STORE), []
+    simulation, before = Bench(dut), bytes(ram.bytes)
     simulation.serve(ram.serve_writes, dut.bus)
     simulation.serve(count, dut, pulses)
 

@@ -7,6 +7,7 @@ from hw.config import load_config
 from hw.control.fault import Access, FaultKind
 from hw.memory.rows import TransferRows
 from model.exact.memory.transfer import Transfer
+from verif.buses import Bench, receive, send
 
 TABLE = 200        # where the tests' tables lie
 
@@ -83,10 +84,10 @@ FAULTS = {  # name -> (transfer, table, address, rows given before)
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_what_lies_outside_is_refused(name, bench, send, receive):
+def test_what_lies_outside_is_refused(name):
     transfer, table, address, before = FAULTS[name]
     dut, rows = TransferRows(small(2), Access.STORE), []
-    simulation = bench(dut)
+    simulation = Bench(dut)
     simulation.serve(receive, dut.row, lambda: False, rows)
 
     async def test(ctx):

@@ -7,6 +7,7 @@ from hw.config import load_config
 from hw.control.fault import Access, FaultKind
 from hw.memory.store import Store
 from model.exact.memory.transfer import Transfer
+from verif.buses import AxiMemory, Bench, Lines, send
 
 TABLE, DEPTH = 240, 256      # the tests' tables lie above what they move
 SHAPES = [(8, 1), (64, 1), (32, 2), (16, 4), (64, 8), (8, 8)]
@@ -42,15 +43,15 @@ def stored(ram, store, transfers, line):
     return want
 
 
-def setup(config, memory, lines, bench, pause):
+def setup(config, pause):
     """Device, bench, memory, buffer with a table of eight indices, and the pulses of `done` as a list."""
     dut = Store(config, burst_beats=16, outstanding=4)
-    ram, store = memory(config.bus_bytes, 16, pause=pause), lines(DEPTH, config.ccpes, pause=pause)
+    ram, store = AxiMemory(config.bus_bytes, 16, pause=pause), Lines(DEPTH, config.ccpes, pause=pause)
     indices = [store.draw.randrange(8) for _ in range(8)]
     for n, index in enumerate(indices):
         place, shift = TABLE + n // (4 * config.ccpes), 32 * (n % (4 * config.ccpes))
         store.lines[place] = store.lines[place] & ~(0xffffffff << shift) | index << shift
-    simulation, pulses = bench(dut), []
+    simulation, pulses = Bench(dut), []
 
     async def count(ctx):
         while True:
@@ -70,9 +71,9 @@ async def finished(ctx, pulses, number):
 
 @pytest.mark.parametrize("bus_bytes, ccpes", SHAPES)
 @pytest.mark.parametrize("pause", [0.0, 0.5])
-def test_every_shape_of_transfer_is_the_laws(bus_bytes, ccpes, pause, memory, lines, bench, send):
+def test_every_shape_of_transfer_is_the_laws(bus_bytes, ccpes, pause):
     config, draw = small(bus_bytes, ccpes), random.Random(bus_bytes + ccpes)
-    dut, simulation, ram, store, indices, pulses = setup(config, memory, lines, bench, pause)
+    dut, simulation, ram, store, indices, pulses = setup(config, pause)
     transfers = [random_transfer(draw, config.line_bytes, indices) for _ in range(15)]
     want = stored(ram, store, transfers, config.line_bytes)
 
@@ -86,9 +87,9 @@ def test_every_shape_of_transfer_is_the_laws(bus_bytes, ccpes, pause, memory, li
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.5])
-def test_done_comes_with_the_last_response_in_order(pause, memory, lines, bench, send):
+def test_done_comes_with_the_last_response_in_order(pause):
     config = small(16, 2)
-    dut, simulation, ram, store, _, pulses = setup(config, memory, lines, bench, pause)
+    dut, simulation, ram, store, _, pulses = setup(config, pause)
     nothing = Transfer(0, 0, 0, 0, 0, 0)
     transfers = [nothing, Transfer(0, 256, 3, 4, 0, 10), nothing, nothing, Transfer(4096, 32, 1, 9, 100, 0), nothing]
     ram.delay = 30
@@ -107,9 +108,9 @@ def test_done_comes_with_the_last_response_in_order(pause, memory, lines, bench,
 
 
 @pytest.mark.parametrize("bus_bytes, ccpes", SHAPES)
-def test_the_bus_rests_only_between_stores(bus_bytes, ccpes, memory, lines, bench, send):
+def test_the_bus_rests_only_between_stores(bus_bytes, ccpes):
     config = small(bus_bytes, ccpes)
-    dut, simulation, ram, _, _, pulses = setup(config, memory, lines, bench, 0.0)
+    dut, simulation, ram, _, _, pulses = setup(config, 0.0)
     line = config.line_bytes
     transfers = [Transfer(0, 32 * line, 2, 32, 0, 32), Transfer(8192, 0, 1, 64, 64, 0)]
 
@@ -124,9 +125,9 @@ def test_the_bus_rests_only_between_stores(bus_bytes, ccpes, memory, lines, benc
 
 @pytest.mark.parametrize("bus_bytes, ccpes", [(8, 8), (32, 2), (64, 1)])
 @pytest.mark.parametrize("response", [FaultKind.SLVERR, FaultKind.DECERR])
-def test_a_bus_error_ends_all_and_clear_begins_anew(bus_bytes, ccpes, response, memory, lines, bench, send):
+def test_a_bus_error_ends_all_and_clear_begins_anew(bus_bytes, ccpes, response):
     config = small(bus_bytes, ccpes)
-    dut, simulation, ram, store, _, pulses = setup(config, memory, lines, bench, 0.3)
+    dut, simulation, ram, store, _, pulses = setup(config, 0.3)
     line = config.line_bytes
     ram.bad = {4096 - 4096 % (16 * bus_bytes): response.value}
     good, bad = Transfer(0, 0, 1, 1, 0, 0), Transfer(4096 - 2 * line, 64 * line, 3, 2048 // line, 10, 9)
@@ -153,9 +154,9 @@ def test_a_bus_error_ends_all_and_clear_begins_anew(bus_bytes, ccpes, response, 
 
 @pytest.mark.parametrize("after", [1, 5, 9, 14, 23, 40, 77])
 @pytest.mark.parametrize("table", [False, True])
-def test_stop_at_any_time_leaves_it_ready_for_the_next(after, table, memory, lines, bench, send):
+def test_stop_at_any_time_leaves_it_ready_for_the_next(after, table):
     config = small(16, 2)
-    dut, simulation, ram, store, indices, pulses = setup(config, memory, lines, bench, 0.3)
+    dut, simulation, ram, store, indices, pulses = setup(config, 0.3)
     endless = Transfer(0, 32, 8, 90, 0, 0, indices if table else None)
 
     async def test(ctx):
