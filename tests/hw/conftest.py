@@ -4,9 +4,15 @@
 import random
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
-from amaranth.lib import data
+from amaranth.hdl import Module
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from amaranth.sim import Simulator
+
+from hw.control.isa import encode
+from hw.memory.buffer import Buffer
 
 
 @dataclass
@@ -103,3 +109,68 @@ def play():
         return run
 
     return play
+
+
+class OnBuffer(Component):
+    """A unit that works on instructions (`command`, `request`, `data`, `write`, `done`), and a buffer for it."""
+
+    def __init__(self, config, unit):
+        self.config, self.unit = config, unit
+        self.writes = unit.write if isinstance(unit.write, list) else [unit.write]
+        self.buffer = Buffer(config, len(unit.request), len(self.writes))
+        super().__init__({"command": In(stream.Signature(unit.command.payload.shape())), "done": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.unit, m.submodules.buffer = self.unit, self.buffer
+        connect(m, flipped(self.command), self.unit.command)
+        for n, request in enumerate(self.unit.request):
+            connect(m, request, self.buffer.request[n])
+            connect(m, self.buffer.data[n], self.unit.data[n])
+        for n, write in enumerate(self.writes):
+            connect(m, write, self.buffer.write[n])
+        m.d.comb += self.done.eq(self.unit.done)
+        return m
+
+    def words(self):
+        """(word of the buffer's bytes, its place) of every word."""
+        for line in range(self.config.buffers * self.config.buffer_lines):
+            bank, row = divmod(line, self.config.buffer_lines)
+            for c in range(self.config.ccpes):
+                memory = self.buffer.banks[bank].memories[(c + line) % self.config.ccpes]
+                yield line * self.config.ccpes + c, memory.data[row]
+
+
+@pytest.fixture
+def on_buffer():
+    """on_buffer(config, unit, contents, items) -> bytes of the buffer after the instructions, and the cycle in which
+    each was complete."""
+
+    def run(config, unit, contents, items, limit=20_000):
+        dut, contents, done = OnBuffer(config, unit), contents.reshape(-1, 16).copy(), []
+        shape = dut.command.payload.shape()
+
+        async def bench(ctx):
+            for n, place in dut.words():
+                ctx.set(place, int.from_bytes(contents[n].tobytes(), "little"))
+            cycle, waiting = 0, list(items)
+            while len(done) < len(items):
+                if waiting:
+                    ctx.set(dut.command.payload, shape.from_bits(int.from_bytes(encode(waiting[0]), "little")))
+                ctx.set(dut.command.valid, bool(waiting))
+                *_, ready, finished = await ctx.tick().sample(dut.command.ready, dut.done)
+                if waiting and ready:
+                    waiting.pop(0)
+                done.extend([cycle] * finished)
+                cycle += 1
+                assert cycle < limit, f"stuck after {len(done)} of {len(items)} instructions"
+            for n, place in dut.words():
+                contents[n] = np.frombuffer(int(ctx.get(place)).to_bytes(16, "little"), np.uint8)
+
+        simulator = Simulator(dut)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(bench)
+        simulator.run()
+        return contents.reshape(-1), done
+
+    return run

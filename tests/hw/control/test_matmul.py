@@ -5,77 +5,13 @@ import random
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
-from amaranth.lib import stream
-from amaranth.lib.wiring import Component, In, Out, connect, flipped
-from amaranth.sim import Simulator
 
 from hw.config import load_config
-from hw.control.isa import Opcode, encode, instruction
-from hw.control.matmul import READERS, MatmulUnit
-from hw.memory.buffer import Buffer
-from hw.memory.operands import MATMUL
-from hw.memory.result_writer import SIDES
+from hw.control.isa import Opcode, instruction
+from hw.control.matmul import MatmulUnit
 from hw.payloads import Init
 from model.exact.machine.matmul import matmul
 from model.exact.machine.store import Store
-
-
-class Bench(Component):
-    """The unit and its buffer."""
-
-    def __init__(self, config):
-        self.unit = MatmulUnit(config)
-        self.buffer = Buffer(config, len(READERS), len(SIDES))
-        super().__init__({"command": In(stream.Signature(MATMUL)), "done": Out(1)})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.unit, m.submodules.buffer = self.unit, self.buffer
-        connect(m, flipped(self.command), self.unit.command)
-        for n in range(len(READERS)):
-            connect(m, self.unit.request[n], self.buffer.request[n])
-            connect(m, self.buffer.data[n], self.unit.data[n])
-        for n in range(len(SIDES)):
-            connect(m, self.unit.write[n], self.buffer.write[n])
-        m.d.comb += self.done.eq(self.unit.done)
-        return m
-
-
-def words(config, dut):
-    """(word of the buffer's bytes, memory, row) of every word."""
-    for line in range(config.buffers * config.buffer_lines):
-        bank, row = divmod(line, config.buffer_lines)
-        for c in range(config.ccpes):
-            yield line * config.ccpes + c, dut.buffer.banks[bank].memories[(c + line) % config.ccpes].data[row]
-
-
-def run(config, store, items, limit=20_000):
-    """Buffer bytes after the instructions, and the cycle in which each was complete."""
-    dut, contents, done = Bench(config), store.bytes.reshape(-1, 16).copy(), []
-
-    async def bench(ctx):
-        for n, place in words(config, dut):
-            ctx.set(place, int.from_bytes(contents[n].tobytes(), "little"))
-        cycle, waiting = 0, list(items)
-        while len(done) < len(items):
-            if waiting:
-                ctx.set(dut.command.payload, MATMUL.from_bits(int.from_bytes(encode(waiting[0]), "little")))
-            ctx.set(dut.command.valid, bool(waiting))
-            *_, ready, finished = await ctx.tick().sample(dut.command.ready, dut.done)
-            if waiting and ready:
-                waiting.pop(0)
-            done.extend([cycle] * finished)
-            cycle += 1
-            assert cycle < limit, f"stuck after {len(done)} of {len(items)} instructions"
-        for n, place in words(config, dut):
-            contents[n] = np.frombuffer(int(ctx.get(place)).to_bytes(16, "little"), np.uint8)
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
-    return contents.reshape(-1), done
 
 
 def small(**changes):
@@ -112,13 +48,13 @@ def chain(config, draw):
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_instructions_leave_what_the_law_says(name, seed=1):
+def test_instructions_leave_what_the_law_says(name, on_buffer, seed=1):
     config, draw = MACHINES[name], random.Random(f"{name}{seed}")
     store = Store("buffer", config.buffers * config.buffer_lines * config.line_bytes, strict=False, seed=seed)
     sparse = store.bytes[:config.buffer_lines * config.line_bytes]
     sparse[np.random.default_rng(seed).random(len(sparse)) < 0.4] = 0
     items = chain(config, draw)
-    after, done = run(config, store, items)
+    after, done = on_buffer(config, MatmulUnit(config), store.bytes, items)
     for item in items:
         matmul(item, store, None, config)
     defined = store.defined

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Row walker: the lines of a matrix, row after row, as a vector instruction reads or writes it."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import Component, In, Out
+from amaranth.utils import ceil_log2, exact_log2
+
+from hw.config import TILE, MachineConfig
+from hw.memory.lines import PITCH_BITS, address_shape
+from hw.vector.operations import GROUP_MAX
+
+
+def rows_layout(config: MachineConfig) -> data.StructLayout:
+    """A matrix by rows.
+
+    `width`: lines of a slice's tile, one-hot (1 int8, 2 int16, 4 int32). Row i is number i, or where `mapped` number
+    i % inner x inner_stride + i / inner x outer_stride. `twice`: groups of `GROUP_MAX` rows are passed two times.
+    `same`: every row is the first, a line a slice.
+    """
+    return data.StructLayout({
+        "address": address_shape(config), "pitch": PITCH_BITS, "width": 3, "rows": 16, "cols": 16, "mapped": 1,
+        "inner": 16, "inner_stride": 16, "outer_stride": 16, "twice": 1, "same": 1})
+
+
+def slice_layout(config: MachineConfig) -> data.StructLayout:
+    """A slice: line, row within the tile, beats of `lanes` elements less one, and whether it is the walk's last."""
+    return data.StructLayout({"address": address_shape(config), "row": range(TILE), "width": 3,
+                              "beats": range(max(2, config.columns // config.lanes)), "end": 1})
+
+
+class RowWalker(Component):
+    """Give every slice of every row, 4 x CCPEs columns each.
+
+    Parameters
+    ----------
+    config : MachineConfig
+        Uses lanes, ccpes, buffers, buffer_lines.
+
+    Members
+    -------
+    command : In(stream of rows)
+    o : Out(stream of slices)
+
+    Latency: 1 cycle. Throughput: a slice a cycle, a cycle lost between two walks.
+    """
+
+    latency = 1
+
+    def __init__(self, config: MachineConfig) -> None:
+        self._config = config
+        super().__init__({"command": In(stream.Signature(rows_layout(config))),
+                          "o": Out(stream.Signature(slice_layout(config)))})
+
+    def elaborate(self, platform):
+        m = Module()
+        walk, active = Signal(rows_layout(self._config)), Signal()
+        # Where a row is: its number, its place within `inner`, the number with which `inner` began, rows from it on.
+        place = data.StructLayout({"row": 16, "inside": 16, "began": 16, "left": 16})
+        here, after, group = (Signal(place, name=name) for name in ("here", "after", "group"))
+        cols, offset = Signal(16), Signal(16)        # of the row: columns left, lines passed
+        last = {name: Signal(name=f"last_{name}") for name in ("slice", "row", "pass")}
+        m.d.comb += [last["slice"].eq(cols <= self._config.columns), last["row"].eq(after.left == 0)]
+        self._passes(m, walk, here, after, group, last)
+        self._slice(m, walk, here, cols, offset)
+        step = Signal()
+        m.d.comb += [self.o.valid.eq(active), self.command.ready.eq(~active), step.eq(active & self.o.ready),
+                     self.o.p.end.eq(last["slice"] & last["row"] & last["pass"])]
+        with m.If(step):
+            m.d.sync += [cols.eq(cols - self._config.columns), offset.eq(offset + walk.width)]
+            with m.If(last["slice"]):
+                m.d.sync += [cols.eq(walk.cols), offset.eq(0)]
+            with m.If(self.o.p.end):
+                m.d.sync += active.eq(0)
+        with m.If(self.command.valid & self.command.ready):
+            start = self.command.p
+            m.d.sync += [walk.eq(start), active.eq(1), cols.eq(start.cols), offset.eq(0), here.eq(0), group.eq(0),
+                         here.left.eq(start.rows), group.left.eq(start.rows)]
+        return m
+
+    def _passes(self, m: Module, walk, here, after, group, last) -> None:
+        """From a row to the next, or back to the first row of its group."""
+        second, count, back = Signal(), Signal(range(GROUP_MAX)), Signal()
+        wraps = Signal()
+        m.d.comb += [
+            wraps.eq(walk.mapped & (here.inside == walk.inner - 1)), after.left.eq(here.left - 1),
+            after.inside.eq(Mux(wraps, 0, here.inside + 1)),
+            after.began.eq(Mux(wraps, here.began + walk.outer_stride, here.began)),
+            after.row.eq(Mux(wraps, after.began, here.row + Mux(walk.mapped, walk.inner_stride, 1))),
+            last["pass"].eq(second | ~walk.twice),
+            back.eq(walk.twice & ~second & (last["row"] | (count == GROUP_MAX - 1)))]
+        with m.If(self.o.valid & self.o.ready & last["slice"]):
+            m.d.sync += [here.eq(Mux(back, group, after)), count.eq(count + 1)]
+            with m.If(back):
+                m.d.sync += [second.eq(1), count.eq(0)]
+            with m.Elif(second & (last["row"] | (count == GROUP_MAX - 1))):
+                m.d.sync += [second.eq(0), count.eq(0), group.eq(after)]
+        with m.If(self.command.valid & self.command.ready):
+            m.d.sync += [second.eq(0), count.eq(0)]
+
+    def _slice(self, m: Module, walk, here, cols, offset) -> None:
+        """The line of this slice: tile row, slice, and the row's line within the tile."""
+        columns, lanes, o = self._config.columns, self._config.lanes, self.o.p
+        inside = Mux(walk.width[2], here.row[:2], Mux(walk.width[1], here.row[1:2], 0))
+        down = (here.row >> exact_log2(TILE)) * walk.pitch
+        m.d.comb += [o.address.eq(walk.address + offset + Mux(walk.same, 0, down + inside)), o.row.eq(here.row),
+                     o.width.eq(walk.width)]
+        if columns > lanes:
+            m.d.comb += o.beats.eq(Mux(cols < columns, (cols - 1) >> ceil_log2(lanes), columns // lanes - 1))
