@@ -81,7 +81,8 @@ class Sequencer(Component):
         m.d.comb += [
             queue.w_data.eq(self.i.payload), queue.w_en.eq(self.i.valid & accepts & decoder.legal & decoder.unit[u]),
             room[u].eq(queue.w_rdy), waiting[u].eq(queue.r_level.any()),
-            tokens.wait[u].eq(head.wait), tokens.ready[u].eq(queue.r_rdy & ~command.valid & signals.i.ready),
+            tokens.wait[u].eq(head.wait), tokens.ready[u].eq(queue.r_rdy & ~command.valid & signals.i.ready
+                               & ~(head.fence & signals.o.valid)),
             queue.r_en.eq(start), signals.i.valid.eq(start), signals.i.payload.eq(head.signal),
             signals.o.ready.eq(self.done[u]), tokens.signal[u].eq(signals.o.payload), tokens.done[u].eq(self.done[u]),
             self.busy[u].eq(signals.o.valid)]
