@@ -38,9 +38,10 @@ class Registers(Component):
     stop : Out(1), clear : Out(1)
         Come to rest; a pulse: forget faults. `stop` stays from a fault to its clear.
     finished : In(1), idle : In(1)
-        A pulse: the program came to its END; nothing is under way.
+        The program came to its END; nothing is under way.
     fault : In(Fault), tag : In(16)
-        The first one while running is kept, with its instruction's tag.
+        The first one while running is kept, with its instruction's tag. In the cycle of `start`, `finished` and
+        `fault` may still be those of the last program.
     counters : In(struct of the counters)
         Present where there are any.
     interrupt : Out(1)
@@ -126,12 +127,12 @@ class Registers(Component):
                     m.d.sync += [self.start.eq(1), status.done.eq(0), cycles.eq(0), abandoned.eq(0)]
                     m.next = "RUN"
             with m.State("RUN"):
-                with m.If(self.fault.kind != FaultKind.NONE):
+                with m.If((self.fault.kind != FaultKind.NONE) & ~self.start):
                     m.d.sync += [kept.eq(self.fault), tag.eq(self.tag)]
                     m.next = "STOP"
                 with m.Elif(clear):
                     m.next = "STOP"
-                with m.Elif(self.finished):
+                with m.Elif(self.finished & ~self.start):
                     m.d.sync += status.done.eq(1)
                     m.next = "IDLE"
             with m.State("STOP"):

@@ -34,6 +34,11 @@ def write_signature(bus_bytes: int) -> Signature:
         "bid": In(1), "bresp": In(2), "bvalid": In(1), "bready": Out(1)})
 
 
+def axi_signature(bus_bytes: int) -> Signature:
+    """All five channels, as a master sees them."""
+    return Signature({**read_signature(bus_bytes).members, **write_signature(bus_bytes).members})
+
+
 def _address(name: str) -> dict:
     return {f"{name}id": Out(1), f"{name}addr": Out(ADDRESS_BITS), f"{name}len": Out(8), f"{name}size": Out(3),
             f"{name}burst": Out(2), f"{name}valid": Out(1), f"{name}ready": In(1)}
