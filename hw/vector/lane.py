@@ -134,11 +134,11 @@ class VectorLane(Component):
         """Stages 11 to 16: modulation, gate and residual, snapping; returns int16."""
         m.submodules.gate = gate = Rescale(16, 17, _GATED_BITS)
         value, factor, gated = Signal.like(gate.value), Signal.like(gate.factor), Signal(signed(16))
-        apart = Signal(signed(_GATED_BITS + 1))
+        apart = Signal(signed(9))       # of int8 values
         m.d.comb += [gate.advance.eq(self.advance), gate.value.eq(value), gate.factor.eq(factor),
                      gate.shift.eq(MODULATION_FRACTION_BITS + self.fraction), self.product.eq(gate.product),
                      gate.addend.eq(Mux(self.op == Op.LAYERNORM, self.b << NORM_FRACTION_BITS, 0)),
-                     apart.eq(gate.o - self.a)]
+                     apart.eq(gate.o[:8].as_signed() - self.a[:8].as_signed())]
         with m.If(self.advance):
             m.d.sync += [value.eq(self.looked_up), factor.eq(_ONE), gated.eq(clamp(gate.o, 16))]
             with m.Switch(self.op):

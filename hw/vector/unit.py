@@ -7,6 +7,7 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
+from amaranth.utils import ceil_log2
 
 from hw.config import MachineConfig
 from hw.vector.control import VectorControl, among
@@ -58,10 +59,10 @@ class VectorUnit(Component):
     o : Out(stream of lanes x signed(16) and `last`)
         int8 or int16 results; `last` with each row's last beat.
 
-    Latency: 22 cycles from the last of a beat's streams to `o`. A second reading begins at the earliest
-    `second_latency` cycles after the last beat of its row's first one.
-    Throughput: a beat a cycle; a command takes as many cycles as its beats, first readings included, and 22, where
-    `group` rows of a first reading take as long as the second one is late.
+    Latency: 22 cycles from a beat's arrival to `o`. A second reading follows the last beat of its row's first one after
+    `second_latency` cycles or more: log2(lanes) + 8 for softmax, + 36 for LayerNorm.
+    Throughput: a beat a cycle; a command takes 22 cycles more than it has beats of x, where the rows of a group that
+    follow one hide that row's `second_latency` (15 rows of 3 beats do), and 7 more for NORMALISE's first row.
     Numerics: the laws of `model/exact/vector/`, bit for bit (docs/numerics.md).
     """
 
@@ -70,6 +71,10 @@ class VectorUnit(Component):
         self._value_bits = max(FACTOR_BITS, config.acc_bits)
         self._control = VectorControl(config.lanes)
         self.latency = VectorLane.latency + 1
+        summed = ceil_log2(config.lanes) + 1
+        self.second_latency = {Op.SOFTMAX: VectorLane.SCALED + summed + RowQueue.latency,
+                               Op.LAYERNORM: VectorLane.PRODUCT + summed + RowScales.latency_layernorm
+                               + 2 * RowQueue.latency}
         super().__init__({
             "command": In(stream.Signature(Command)), "x": In(stream.Signature(wide_layout(config))),
             "y": In(stream.Signature(narrow_layout(config))), "u": In(stream.Signature(wide_layout(config))),

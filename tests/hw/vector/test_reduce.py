@@ -38,3 +38,27 @@ def test_rows_of_any_length_with_gaps(lanes, operation, whole):
     simulator.run()
     assert got == [whole(value for beat in row for value in beat) for row in rows]
     assert dut.latency == {1: 1, 2: 2, 5: 4, 8: 4}[lanes]
+
+
+@pytest.mark.parametrize("bits, value, count, total_bits", [
+    (16, -32768, 4096, 28), (16, 32767, 4096, 28), (16, 127, 8192, 28), (32, 1 << 30, 4096, 44)])
+def test_widest_rows_fit(bits, value, count, total_bits):
+    """S1, S2 and the row sum of probabilities at the largest magnitude of a row."""
+    dut, lanes = Reduce(add, bits, 16, total_bits), 16
+
+    async def bench(ctx):
+        ctx.set(dut.advance, 1)
+        ctx.set(dut.value, [value] * lanes)
+        ctx.set(dut.valid, 1)
+        for n in range(count // lanes):
+            ctx.set(dut.last, n + 1 == count // lanes)
+            await ctx.tick()
+        ctx.set(dut.valid, 0)
+        for _ in range(dut.latency - 1):
+            await ctx.tick()
+        assert ctx.get(dut.done) and ctx.get(dut.total) == value * count
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()

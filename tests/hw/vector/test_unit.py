@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hw.config import load_config
+from hw.vector.operations import Op
 from hw.vector.unit import VectorUnit
 from model.exact.vector.gelu import GeluParams
 from model.exact.vector.layernorm import LayerNormParams
@@ -27,7 +28,7 @@ CONFIG = load_config("tiny").replace(k_max=8192)    # accumulators of 28 bits, a
 
 
 def unit(lanes):
-    return VectorUnit(CONFIG.replace(ccpes=max(1, lanes // 4), vector_lanes=lanes))
+    return VectorUnit(CONFIG.replace(ccpes=max(1, lanes // 2), vector_lanes=lanes))
 
 
 def uniform(shape, bits, seed=0):
@@ -132,3 +133,63 @@ WORK = {"requantise16": requantise16_work, "gelu": gelu_work, "residual": residu
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 def test_equals_the_law(play, name, stall):
     check(play, WORK[name](), 2, stall)
+
+
+@pytest.mark.parametrize("lanes, stall", [(8, 0.0), (8, 0.3), (32, 0.2), (6, 0.2)])
+def test_operations_follow_one_another_on_any_lanes(play, lanes, stall):
+    """One command of each kind, of rows that are shorter and longer than a beat, with groups of rows."""
+    acc, x = accumulators((3, 37)), layernorm_rows(18, 9)
+    gate, scores = uniform((37,), 16, 7), uniform((3, 35), 18, 3)
+    fill = softmax_of(scores, Scale((2900,), 12), 7, group=2)
+    check(play, [
+        gelu_of(acc, GeluParams(Scale(multipliers(37), 21), Scale((2048,), 18))), fill,
+        normalise_of(accumulators((3, 6)), fill.sums, Scale(multipliers(6), 13), 7),
+        layernorm_of(x, uniform((9,), 16), uniform((9,), 16, 1), LayerNormParams(99, Scale((2731,), 19)), group=16),
+        residual_of(uniform((3, 37), 16), gate, acc, ResidualParams(Scale(multipliers(37), 20), 3)),
+        requantise16_of(uniform((2, 33), 16), Scale((2731,), 20)), snap_of(uniform((2, 5), 8), uniform((2, 5), 8, 1), 9)
+    ], lanes, stall)
+
+
+@pytest.mark.parametrize("group", [3, 16])
+def test_groups_of_rows(play, group):
+    check(play, layernorm_work(group) + softmax_work(group), 4, 0.2)
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_a_beat_a_cycle_after_the_stated_latency(play, name):
+    """40 rows of two beats, 32 of five for what is read twice: as many cycles as beats, and those of the pipeline."""
+    work = {"requantise16": requantise16_of(uniform((40, 4), 16), Scale((2731,), 20)),
+            "gelu": gelu_of(accumulators((40, 4)), GeluParams(Scale((99,) * 4, 21), Scale((2048,), 18))),
+            "residual": residual_of(uniform((40, 4), 16), uniform((4,), 16), accumulators((40, 4)),
+                                    ResidualParams(Scale((99,) * 4, 21), 3)),
+            "normalise": normalise_of(accumulators((40, 4)), torch.full((40,), 500), Scale((99,) * 4, 13)),
+            "snap": snap_of(uniform((40, 4), 8), uniform((40, 4), 8, 1), 9),
+            "layernorm": layernorm_of(uniform((32, 10), 16), uniform((10,), 16), uniform((10,), 16),
+                                      LayerNormParams(5, Scale((2731,), 19)), 16),
+            "softmax": softmax_of(uniform((32, 10), 18), Scale((2900,), 12), 0, 16)}[name]
+    dut, beats = unit(2), traffic([work], 2, random.Random(1))
+    want = beats.pop("o")
+    run = play(dut, beats, {"o": len(want)})
+    out, x, command = run.moved["o"], run.moved["x"], run.moved["command"][0]
+    # Two beats of x wait in front for the command; the last one then enters in the cycle behind its arrival.
+    assert out[-1] - x[-1] == dut.latency
+    assert out[-1] - command == len(x) + dut.latency - 1 + (7 if name == "normalise" else 0)
+
+
+@pytest.mark.parametrize("lanes", [1, 8])
+def test_a_second_reading_follows_as_early_as_stated(play, lanes):
+    modulation = uniform((1,), 16)
+    work = {Op.LAYERNORM: layernorm_of(uniform((4, 1), 16), modulation, modulation,
+                                       LayerNormParams(5, Scale((2731,), 19))),
+            Op.SOFTMAX: softmax_of(uniform((4, 1), 18), Scale((2900,), 12))}
+    for op, operation in work.items():
+        dut, beats = unit(lanes), traffic([operation], lanes, random.Random(1))
+        out = play(dut, beats, {"o": len(beats.pop("o"))}).moved["o"]
+        assert [b - a for a, b in zip(out, out[1:])] == [dut.second_latency[op] + 1] * 3
+
+
+def test_the_next_command_is_taken_behind_the_last_result(play):
+    work = [snap_of(uniform((5, 2), 8), uniform((5, 2), 8, 1), 9)] * 2
+    dut, beats = unit(2), traffic(work, 2, random.Random(1))
+    run = play(dut, beats, {"o": len(beats.pop("o"))})
+    assert run.moved["command"][1] == run.moved["o"][4] + 1
