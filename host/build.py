@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from host.allocate import Buffer, Operand, Row
-from host.graph import Task
+from host.graph import Cost, Task
 from host.image import Image
-from host.schedule import matmul_cycles, move_cycles, vector_cycles
+from host.schedule import matmul_cost, move_cost, vector_cost
 from hw.config import TILE, MachineConfig
 from hw.control.isa import ROW_SUMS, Opcode, VectorOp, instruction
 from hw.errors import VidaError
@@ -58,8 +58,8 @@ class Builder:
         self.operator = ""
         self._sums = 0
 
-    def _add(self, opcode: Opcode, fields: dict[str, Any], reads: int, writes: int, cycles: int) -> None:
-        self.tasks.append(Task(opcode, fields, reads, writes, self.operator, cycles))
+    def _add(self, opcode: Opcode, fields: dict[str, Any], reads: int, writes: int, cost: Cost) -> None:
+        self.tasks.append(Task(opcode, fields, reads, writes, self.operator, cost))
 
     def move(self, opcode: Opcode, address: int, near: Operand | Row) -> None:
         """LOAD or STORE a whole matrix or row, whose lines lie together at `address` in DRAM."""
@@ -67,7 +67,7 @@ class Builder:
         count, size = lines.bit_count(), line_bytes(self.config.ccpes)
         fields = dict(dram=address, rows=1, lines=count, buffer=near.base)
         reads, writes = (0, lines) if opcode is Opcode.LOAD else (lines, 0)
-        self._add(opcode, fields, reads, writes, move_cycles(opcode, count * size, self.config))
+        self._add(opcode, fields, reads, writes, move_cost(count * size, self.config))
 
     def matmul(self, left: Operand, right: Operand, unit: int = 0, transposed: bool = False, bias: Row | None = None,
                acc: Operand | None = None, int8: Operand | None = None, scale: Row | None = None,
@@ -111,7 +111,7 @@ class Builder:
         if int8 is not None:
             reads, writes = reads | scale.lines(), writes | int8.lines()
             fields |= dict(emit_int8=1, int8=int8.base, int8_pitch=int8.pitch, scale=scale.base, shift=shift)
-        self._add(Opcode.MATMUL, fields, reads, writes, matmul_cycles(rows, cols, k, self.config))
+        self._add(Opcode.MATMUL, fields, reads, writes, matmul_cost(rows, cols, k, self.config))
 
     def vector(self, op: VectorOp, x: Operand, out: Operand, y: Operand | None = None, u: Row | None = None,
                v: Row | None = None, one: Scale | None = None, mapping: Mapping | None = None, mapped: str = "",
@@ -144,8 +144,8 @@ class Builder:
             fields["sums"] = sums
             entries = (1 << rows) - 1 << self.config.buffers * self.config.buffer_lines + sums
             reads, writes = (reads, writes | entries) if op is VectorOp.SOFTMAX else (reads | entries, writes)
-        cycles = vector_cycles(instruction(Opcode.VECTOR, **fields), self.config)
-        self._add(Opcode.VECTOR, fields, reads, writes, cycles)
+        cost = vector_cost(instruction(Opcode.VECTOR, **fields), self.config)
+        self._add(Opcode.VECTOR, fields, reads, writes, cost)
 
     def row_sums(self, rows: int) -> int:
         """First of `rows` entries of the row-sum memory, used in turn; raises VidaError where it is too short."""

@@ -15,6 +15,22 @@ Queue = tuple[Opcode, int]
 
 
 @dataclass(frozen=True)
+class Cost:
+    """Predicted cycles of an instruction.
+
+    Members
+    -------
+    lead : from its start to its first beat; beats of the instruction ahead may pass meanwhile
+    beats : during which the unit can do nothing else
+    tail : from its last beat until others may see its results
+    """
+
+    lead: int
+    beats: int
+    tail: int
+
+
+@dataclass(frozen=True)
 class Task:
     """An instruction to be: its fields, what it touches, what it costs.
 
@@ -23,7 +39,7 @@ class Task:
     opcode, fields : of the instruction, without wait, signal and tag
     reads, writes : masks of buffer lines (and, above them, of entries of the row-sum memory)
     operator : name of the operator it belongs to
-    cycles : predicted, from start to completion
+    cost : predicted cycles
     """
 
     opcode: Opcode
@@ -31,7 +47,7 @@ class Task:
     reads: int
     writes: int
     operator: str
-    cycles: int
+    cost: Cost
 
     @property
     def queue(self) -> Queue:
@@ -60,6 +76,15 @@ def dependencies(tasks: Sequence[Task]) -> list[set[int]]:
                 read, write = read & ~other.writes, write & ~other.writes
         found.append(before)
     return found
+
+
+def needs_token(task: Task, earlier: Task) -> bool:
+    """Whether a semaphore must order two dependent tasks.
+
+    Those of one queue start and complete in order, but a unit reads the operands of an instruction while the results of
+    the one ahead are still on their way.
+    """
+    return task.queue != earlier.queue or bool(earlier.writes & task.reads)
 
 
 def through_vector(tasks: Sequence[Task], before: list[set[int]], first: Opcode, second: Opcode) -> None:

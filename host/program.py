@@ -42,10 +42,10 @@ def assemble(tasks: Sequence[Task], operators: list[str]) -> Program:
         if task.operator not in operators:
             operators.append(task.operator)
     items = []
-    for slot in slots:
-        task, (wait, signal) = tasks[slot.task], masks[slot.task]
+    for slot, (wait, signal, fence) in zip(slots, masks, strict=True):
+        task = tasks[slot.task]
         tag = operators.index(task.operator)
-        items.append(instruction(task.opcode, wait=wait, signal=signal, tag=tag, **task.fields))
+        items.append(instruction(task.opcode, wait=wait, signal=signal, fence=fence, tag=tag, **task.fields))
     return Program((*items, instruction(Opcode.END)), tuple(slots))
 
 

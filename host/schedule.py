@@ -4,81 +4,95 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from host.graph import Queue, Task
+from host.graph import Cost, Queue, Task, needs_token
 from hw.config import TILE, Lane, MachineConfig
-from hw.control.isa import Instruction, Opcode
+from hw.control.isa import Instruction
 from model.exact.machine.matrix import tiles
 from model.exact.machine.vector import beats
 
-#: Cycles of an instruction beyond its beats: fetch, decode, first operand, last result (a modelled constant).
-OVERHEAD = {Opcode.MATMUL: 24, Opcode.VECTOR: 24, Opcode.LOAD: 40, Opcode.STORE: 40}
+#: Cycles before the first and after the last beat of an instruction (modelled constants).
+_MATMUL, _VECTOR, _MOVE = (12, 40), (24, 24), (40, 16)
 
 
-def matmul_cycles(rows: int, cols: int, k: int, config: MachineConfig) -> int:
-    """Predicted cycles of a MATMUL that skips nothing: all tiles after the first right rows have come."""
+def matmul_cost(rows: int, cols: int, k: int, config: MachineConfig) -> Cost:
+    """Cycles of a MATMUL that skips nothing; the first right slot is filled before."""
     planes = 1 if config.lane is Lane.NATIVE else 2
     tile = tiles(planes * k, max(1, config.dense_depth))
-    return OVERHEAD[Opcode.MATMUL] + k + tiles(rows, TILE) * tiles(cols, config.columns) * tile
+    return Cost(_MATMUL[0] + k, tiles(rows, TILE) * tiles(cols, config.columns) * tile, _MATMUL[1])
 
 
-def vector_cycles(item: Instruction, config: MachineConfig) -> int:
-    """Predicted cycles of a VECTOR: a beat a cycle."""
-    return OVERHEAD[Opcode.VECTOR] + beats(item, config.lanes)
+def vector_cost(item: Instruction, config: MachineConfig) -> Cost:
+    """Cycles of a VECTOR: a beat a cycle."""
+    return Cost(_VECTOR[0], beats(item, config.lanes), _VECTOR[1])
 
 
-def move_cycles(opcode: Opcode, size: int, config: MachineConfig) -> int:
-    """Predicted cycles of `size` bytes over the bus."""
-    return OVERHEAD[opcode] + tiles(size, config.bus_bytes)
+def move_cost(size: int, config: MachineConfig) -> Cost:
+    """Cycles of `size` bytes over the bus."""
+    return Cost(_MOVE[0], tiles(size, config.bus_bytes), _MOVE[1])
 
 
 @dataclass(frozen=True)
 class Slot:
-    """When a task is predicted to run, in cycles from the program's start."""
+    """The beats of a task as predicted, in cycles from the program's start."""
 
     task: int
     start: int
     end: int
 
 
+def _longest_ways(tasks: Sequence[Task], after: Sequence[Sequence[int]]) -> list[int]:
+    """Cycles from a task's start to the end of all that depends on it."""
+    way = [0] * len(tasks)
+    for index in reversed(range(len(tasks))):
+        cost = tasks[index].cost
+        rest = max((way[other] for other in after[index]), default=0)
+        way[index] = cost.lead + cost.beats + cost.tail + rest
+    return way
+
+
 def schedule(tasks: Sequence[Task], before: Sequence[set[int]]) -> list[Slot]:
     """Tasks by start time: each queue takes, of what it could start, the task with the longest way to the end.
 
-    The order respects `before`, so that a machine with queues of any length can run it.
+    A task can start when the tasks of `before` are complete; of its own queue those need only have started, but where
+    a semaphore is needed.
     """
     after: list[list[int]] = [[] for _ in tasks]
     for index, earlier in enumerate(before):
         for other in earlier:
             after[other].append(index)
-    way = [0] * len(tasks)
-    for index in reversed(range(len(tasks))):
-        way[index] = tasks[index].cycles + max((way[other] for other in after[index]), default=0)
+    way = _longest_ways(tasks, after)
     open_ = [len(earlier) for earlier in before]
+    since = [0] * len(tasks)  # when the last of `before` let it go
     ready: dict[Queue, list[tuple[int, int]]] = {task.queue: [] for task in tasks}
     free_at = dict.fromkeys(ready, 0)
-    events = [(0, index) for index, count in enumerate(open_) if not count]  # (time, task that has become ready)
+    events = [(tasks[index].cost.lead, index) for index, count in enumerate(open_) if not count]
     heapq.heapify(events)
     slots: list[Slot] = []
-    running: list[tuple[int, int]] = []  # (end, task)
-    now = 0
     while len(slots) < len(tasks):
+        now = _next_time(events, ready, free_at)
         while events and events[0][0] <= now:
             index = heapq.heappop(events)[1]
             heapq.heappush(ready[tasks[index].queue], (-way[index], index))
         for queue, waiting in ready.items():
-            if waiting and free_at[queue] <= now:
-                index = heapq.heappop(waiting)[1]
-                free_at[queue] = now + tasks[index].cycles
-                slots.append(Slot(index, now, free_at[queue]))
-                heapq.heappush(running, (free_at[queue], index))
-        if not running:
-            continue
-        now = running[0][0]
-        while running and running[0][0] <= now:
-            for other in after[heapq.heappop(running)[1]]:
+            if not waiting or free_at[queue] > now:
+                continue
+            index = heapq.heappop(waiting)[1]
+            end = free_at[queue] = now + tasks[index].cost.beats
+            slots.append(Slot(index, now, end))
+            for other in after[index]:
+                seen = end + tasks[index].cost.tail if needs_token(tasks[other], tasks[index]) else now
+                since[other] = max(since[other], seen)
                 open_[other] -= 1
                 if not open_[other]:
-                    heapq.heappush(events, (now, other))
+                    heapq.heappush(events, (since[other] + tasks[other].cost.lead, other))
     return slots
+
+
+def _next_time(events: Sequence[tuple[int, int]], ready: Mapping[Queue, Sequence[tuple[int, int]]],
+               free_at: Mapping[Queue, int]) -> int:
+    """The next cycle in which a queue can start a task or a task becomes ready."""
+    times = [free_at[queue] for queue, waiting in ready.items() if waiting]
+    return min([*times, *(event[0] for event in events[:1])])

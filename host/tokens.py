@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Semaphores: what must wait for what, as counts between queues.
 
-Every ordered pair of queues has a semaphore of its own. A queue completes in order, so a task that has waited for one
-of another queue has waited for all before it: each task waits only where it must see further than the queue's tasks
+An ordered pair of queues has a semaphore for itself. A queue completes in order, so a task that has waited for one of
+another queue has waited for all before it: each task waits only where it must see further than the tasks of its queue
 before it, and the n-th wait takes the token of the n-th signal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from host.graph import Queue, Task, through_vector
+from host.graph import Queue, Task, needs_token, through_vector
 from host.schedule import Slot
 from hw.control.isa import SEMAPHORES, Opcode
 from hw.errors import VidaError
@@ -21,39 +22,60 @@ Pair = tuple[Queue, Queue]
 def pairs(tasks: Sequence[Task], before: Sequence[set[int]]) -> set[Pair]:
     """Queues between which there are dependencies, (first, second)."""
     return {(tasks[n].queue, tasks[index].queue) for index, earlier in enumerate(before) for n in earlier
-            if tasks[n].queue != tasks[index].queue}
+            if needs_token(tasks[index], tasks[n])}
 
 
 def reduce_pairs(tasks: Sequence[Task], before: list[set[int]]) -> None:
-    """Lead dependencies among PEGs, LOAD and STORE through the vector unit where the semaphores do not suffice.
-
-    Raises VidaError where they do not suffice even so.
-    """
+    """Lead dependencies among PEGs, LOAD and STORE through the vector unit where there are many queues."""
     peg, load, store = Opcode.MATMUL, Opcode.LOAD, Opcode.STORE
     for first, second in ((peg, peg), (store, peg), (peg, load), (store, load), (load, peg)):
         if len(pairs(tasks, before)) > SEMAPHORES:
             through_vector(tasks, before, first, second)
-    count = len(pairs(tasks, before))
-    if count > SEMAPHORES:
-        raise VidaError(f"program needs {count} semaphores, the machine has {SEMAPHORES}; 4 PEGs need no more")
 
 
-def assign(tasks: Sequence[Task], before: Sequence[set[int]], slots: Sequence[Slot]) -> list[tuple[int, int]]:
-    """(wait, signal) masks of every task, in the order of `tasks`."""
+@dataclass
+class Channel:
+    """A pair of queues: positions, in the schedule, of its signals and of the waits that take their tokens."""
+
+    signals: list[int] = field(default_factory=list)
+    waits: list[int] = field(default_factory=list)
+
+
+def channels(tasks: Sequence[Task], before: Sequence[set[int]], slots: Sequence[Slot]) -> dict[Pair, Channel]:
+    """The fewest signals and waits that hold every dependency."""
     place = {slot.task: position for position, slot in enumerate(slots)}
-    number = {pair: n for n, pair in enumerate(sorted(pairs(tasks, before), key=str))}
-    masks = [[0, 0] for _ in tasks]
-    seen: dict[Pair, int] = {}
-    for slot in slots:
+    found: dict[Pair, Channel] = {}
+    for position, slot in enumerate(slots):
         newest: dict[Queue, int] = {}
         for other in before[slot.task]:
-            queue = tasks[other].queue
-            if queue != tasks[slot.task].queue and place[other] > newest.get(queue, -1):
-                newest[queue] = place[other]
-        for queue, position in newest.items():
-            pair = (queue, tasks[slot.task].queue)
-            if position > seen.get(pair, -1):
-                seen[pair] = position
-                masks[slot.task][0] |= 1 << number[pair]
-                masks[slots[position].task][1] |= 1 << number[pair]
-    return [(wait, signal) for wait, signal in masks]
+            if needs_token(tasks[slot.task], tasks[other]):
+                queue = tasks[other].queue
+                newest[queue] = max(newest.get(queue, -1), place[other])
+        for queue, signal in newest.items():
+            channel = found.setdefault((queue, tasks[slot.task].queue), Channel())
+            if not channel.signals or signal > channel.signals[-1]:
+                channel.signals.append(signal)
+                channel.waits.append(position)
+    return found
+
+
+def assign(tasks: Sequence[Task], before: Sequence[set[int]], slots: Sequence[Slot]) -> list[tuple[int, int, int]]:
+    """(wait, signal, fence) of every position of `slots`.
+
+    A queue waits for itself by a semaphore too while there are any left, else by fences, which wait for more. Raises
+    VidaError where semaphores do not suffice for all pairs of different queues.
+    """
+    found = channels(tasks, before, slots)
+    order = sorted(found, key=lambda pair: (pair[0] == pair[1], str(pair)))
+    count = sum(first != second for first, second in found)
+    if count > SEMAPHORES:
+        raise VidaError(f"program needs {count} semaphores, the machine has {SEMAPHORES}; fewer PEGs need fewer")
+    waits, signals, fences = [0] * len(slots), [0] * len(slots), [0] * len(slots)
+    for number, pair in enumerate(order):
+        for signal, wait in zip(found[pair].signals, found[pair].waits, strict=True):
+            if number >= SEMAPHORES:
+                fences[wait] = 1
+            else:
+                signals[signal] |= 1 << number
+                waits[wait] |= 1 << number
+    return list(zip(waits, signals, fences, strict=True))

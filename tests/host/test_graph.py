@@ -3,17 +3,20 @@ import random
 
 import pytest
 
-from host.graph import Task, dependencies, through_vector
+from host.graph import Cost, Task, dependencies, needs_token, through_vector
 from host.schedule import schedule
-from host.tokens import assign, pairs, reduce_pairs
+from host.tokens import assign
 from hw.control.isa import SEMAPHORES, Opcode
 from hw.errors import VidaError
 
 LOAD, VECTOR, MATMUL, STORE = Opcode.LOAD, Opcode.VECTOR, Opcode.MATMUL, Opcode.STORE
 
 
-def _task(opcode, reads=0, writes=0, cycles=1):
-    return Task(opcode, {}, reads, writes, "operator", cycles)
+LEAD, TAIL = 5, 7
+
+
+def _task(opcode, reads=0, writes=0, beats=1, unit=0):
+    return Task(opcode, {"unit": unit}, reads, writes, "operator", Cost(LEAD, beats, TAIL))
 
 
 def _random(count, seed):
@@ -49,37 +52,51 @@ def test_the_schedule_respects_dependencies_and_queues(seed):
     assert sorted(when) == list(range(150))
     assert [slot.start for slot in slots] == sorted(slot.start for slot in slots)
     for n, earlier in enumerate(before):
-        assert all(when[m].end <= when[n].start for m in earlier)
+        for m in earlier:
+            apart = LEAD + TAIL if needs_token(tasks[n], tasks[m]) else 0
+            assert when[m].end + apart <= when[n].start
     for opcode in (LOAD, VECTOR, MATMUL, STORE):
         mine = [slot for slot in slots if tasks[slot.task].opcode is opcode]
         assert all(a.end <= b.start for a, b in zip(mine, mine[1:], strict=False))
 
 
+def _complete(tasks, slots, masks):
+    """By task: what the tokens it has taken, and the fences, prove to be complete as it starts."""
+    signals = {n: [slot.task for slot, mask in zip(slots, masks) if mask[1] >> n & 1] for n in range(SEMAPHORES)}
+    waits = {n: [slot.task for slot, mask in zip(slots, masks) if mask[0] >> n & 1] for n in range(SEMAPHORES)}
+    assert all(len(signals[n]) == len(waits[n]) for n in range(SEMAPHORES))
+    place = {slot.task: position for position, slot in enumerate(slots)}
+    proved = [set() for _ in tasks]
+
+    def until(position, queue):
+        """All tasks of a queue before a position, and what they had proved."""
+        mine = [slot.task for slot in slots[:position] if tasks[slot.task].queue == queue]
+        return set(mine), set().union(*(proved[task] for task in mine))
+
+    for position, (slot, (wait, _, fence)) in enumerate(zip(slots, masks, strict=True)):
+        done, known = until(position, tasks[slot.task].queue)
+        known |= done if fence else set()
+        for n in range(SEMAPHORES):
+            if wait >> n & 1:
+                source = signals[n][waits[n].index(slot.task)]
+                known |= set().union(*until(place[source] + 1, tasks[source].queue))
+        proved[slot.task] = known
+    return proved
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_semaphores_hold_every_dependency_and_every_token_is_taken(seed):
-    """Whatever the order: the tokens that a task has taken prove that what it depends on is complete."""
+@pytest.mark.parametrize("semaphores", [16, 13])
+def test_tokens_and_fences_prove_every_dependency(seed, semaphores, monkeypatch):
+    monkeypatch.setattr("host.tokens.SEMAPHORES", semaphores)
     tasks = _random(150, seed)
     before = dependencies(tasks)
     slots = schedule(tasks, before)
     masks = assign(tasks, before, slots)
-    signals = {n: [slot.task for slot in slots if masks[slot.task][1] >> n & 1] for n in range(SEMAPHORES)}
-    waits = {n: [slot.task for slot in slots if masks[slot.task][0] >> n & 1] for n in range(SEMAPHORES)}
-    place = {slot.task: position for position, slot in enumerate(slots)}
-    assert all(len(signals[n]) == len(waits[n]) for n in range(SEMAPHORES))
-    assert len([n for n in signals if signals[n]]) <= len(pairs(tasks, before))
-    proved = [set() for _ in tasks]  # what is complete when a task starts
-    for slot in slots:
-        queue = tasks[slot.task].queue
-        mine = [other.task for other in slots[:place[slot.task]] if tasks[other.task].queue == queue]
-        known = set(mine).union(*(proved[m] for m in mine))
-        for n in range(SEMAPHORES):
-            if masks[slot.task][0] >> n & 1:
-                source = signals[n][waits[n].index(slot.task)]
-                until = slots[:place[source] + 1]
-                done = [other.task for other in until if tasks[other.task].queue == tasks[source].queue]
-                known |= set(done).union(*(proved[m] for m in done))
-        proved[slot.task] = known
-        assert before[slot.task] <= known
+    assert max(max(wait, signal) for wait, signal, _ in masks) < 1 << semaphores
+    assert any(fence for _, _, fence in masks) is (semaphores < 16)
+    proved = _complete(tasks, slots, masks)
+    for n, earlier in enumerate(before):
+        assert {m for m in earlier if needs_token(tasks[n], tasks[m])} <= proved[n]
 
 
 def test_dependencies_go_through_the_vector_unit():
@@ -96,7 +113,7 @@ def test_dependencies_go_through_the_vector_unit():
 
 def test_more_queues_than_semaphores_are_refused():
     tasks = [_task(VECTOR, writes=1)]
-    tasks += [Task(MATMUL, {"unit": n}, 1, 2 << n, "operator", 1) for n in range(9)]
+    tasks += [_task(MATMUL, 1, 2 << n, unit=n) for n in range(9)]
     tasks += [_task(VECTOR, reads=2 << n) for n in range(9)]
     with pytest.raises(VidaError, match="program needs 18 semaphores, the machine has 16"):
-        reduce_pairs(tasks, dependencies(tasks))
+        assign(tasks, dependencies(tasks), schedule(tasks, dependencies(tasks)))

@@ -10,23 +10,23 @@ from hw.control.isa import Instruction
 from hw.numerics import MULTIPLIER_BITS, requantise, wrap
 from hw.payloads import Init
 from model.exact.machine.matrix import Matrix, row_addresses, tiles
-from model.exact.machine.store import Fault, ProgramError, Store
+from model.exact.machine.store import Fault, Later, ProgramError
 
 #: A tile that stays in the accumulators of a group, (rows, cols).
 Held = np.ndarray | None
 
 
-def _whole(store: Store, matrix: Matrix, rows: int, cols: int) -> None:
+def _whole(store: Later, matrix: Matrix, rows: int, cols: int) -> None:
     """The machine reads whole tiles: they must lie inside, padding too."""
     store.check(matrix.lines(rows, cols) * 16 * matrix.ccpes, 16 * matrix.ccpes)
 
 
-def _read(store: Store, matrix: Matrix, rows: int, cols: int, first_col: int = 0) -> np.ndarray:
+def _read(store: Later, matrix: Matrix, rows: int, cols: int, first_col: int = 0) -> np.ndarray:
     _whole(store, matrix, rows, first_col + cols)
     return store.read(matrix.addresses(np.arange(rows), first_col + np.arange(cols)), matrix.width)
 
 
-def write_padded(store: Store, matrix: Matrix, rows: np.ndarray, values: np.ndarray, ccpes: int) -> None:
+def write_padded(store: Later, matrix: Matrix, rows: np.ndarray, values: np.ndarray, ccpes: int) -> None:
     """Write (len(rows), N) elements; the rest of the last slice of 4 x ccpes columns may be anything."""
     cols = values.shape[1]
     padded = TILE * ccpes * tiles(cols, TILE * ccpes)
@@ -36,7 +36,7 @@ def write_padded(store: Store, matrix: Matrix, rows: np.ndarray, values: np.ndar
     store.write(addresses[:, :cols], values, matrix.width)
 
 
-def _write(store: Store, matrix: Matrix, values: np.ndarray) -> None:
+def _write(store: Later, matrix: Matrix, values: np.ndarray) -> None:
     rows = values.shape[0]
     beyond = np.arange(rows, TILE * tiles(rows, TILE))
     if len(beyond):
@@ -45,7 +45,7 @@ def _write(store: Store, matrix: Matrix, values: np.ndarray) -> None:
     write_padded(store, matrix, np.arange(rows), values, matrix.ccpes)
 
 
-def _init(item: Instruction, buffer: Store, held: Held, ccpes: int) -> np.ndarray | int:
+def _init(item: Instruction, buffer: Later, held: Held, ccpes: int) -> np.ndarray | int:
     rows, cols = item["rows"], item["cols"]
     match item["init"]:
         case Init.ZERO:
@@ -66,7 +66,7 @@ def _init(item: Instruction, buffer: Store, held: Held, ccpes: int) -> np.ndarra
     return held
 
 
-def _left(item: Instruction, buffer: Store, ccpes: int) -> np.ndarray:
+def _left(item: Instruction, buffer: Later, ccpes: int) -> np.ndarray:
     shape = item["rows"], item["k"], TILE * item["left_word"]
     left = _read(buffer, Matrix(item["current"], item["left_pitch"], 1, ccpes), *shape)
     if item["use_reference"]:
@@ -74,14 +74,14 @@ def _left(item: Instruction, buffer: Store, ccpes: int) -> np.ndarray:
     return left
 
 
-def _right(item: Instruction, buffer: Store, ccpes: int) -> np.ndarray:
+def _right(item: Instruction, buffer: Later, ccpes: int) -> np.ndarray:
     matrix = Matrix(item["right"], item["right_pitch"], 1, ccpes)
     if item["right_transposed"]:
         return _read(buffer, matrix, item["cols"], item["k"], TILE * item["right_word"]).T
     return _read(buffer, matrix, item["k"], item["cols"])
 
 
-def matmul(item: Instruction, buffer: Store, held: Held, config: MachineConfig) -> Held:
+def matmul(item: Instruction, buffer: Later, held: Held, config: MachineConfig) -> Held:
     """Run one MATMUL on `buffer`; returns what its last tile leaves in the accumulators.
 
     result = wrap(init + (current - reference) @ right, acc_bits), (M, N). Accumulators and their init may be the same

@@ -7,10 +7,10 @@ import numpy as np
 
 from hw.control.isa import Instruction, Opcode
 from model.exact.machine.matrix import line_bytes, row_addresses
-from model.exact.machine.store import Fault, ProgramError, Store
+from model.exact.machine.store import Fault, Later, ProgramError, Store
 
 
-def move(item: Instruction, dram: Store, buffer: Store, ccpes: int) -> int:
+def move(item: Instruction, dram: Store | Later, buffer: Store | Later, ccpes: int) -> int:
     """Run one LOAD or STORE; returns the bytes moved. Undefined bytes stay undefined."""
     size, rows = line_bytes(ccpes), np.arange(item["rows"])
     for name in ("dram", "dram_pitch"):
@@ -24,9 +24,8 @@ def move(item: Instruction, dram: Store, buffer: Store, ccpes: int) -> int:
     inside = np.arange(item["lines"] * size)
     far = item["dram"] + steps[:, None] * item["dram_pitch"] + inside
     near = (item["buffer"] + rows[:, None] * item["buffer_pitch"]) * size + inside
-    dram.check(far)
-    buffer.check(near)
-    source, target = (dram, buffer) if item.opcode is Opcode.LOAD else (buffer, dram)
-    from_, to = (far, near) if item.opcode is Opcode.LOAD else (near, far)
-    target.bytes[to], target.defined[to] = source.bytes[from_], source.defined[from_]
+    if item.opcode is Opcode.LOAD:
+        buffer.put(near, dram.take(far))
+    else:
+        dram.put(far, buffer.take(near))
     return far.size

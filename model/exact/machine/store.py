@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
+from typing import Any
 
 import numpy as np
 
@@ -69,9 +71,49 @@ class Store:
         self.bytes[places] = values.astype("<i8")[..., None].view(np.uint8)[..., :width]
         self.defined[places] = True
 
+    def take(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Bytes at `places`, and which of them are defined."""
+        self.check(places)
+        return self.bytes[places], self.defined[places]
+
+    def put(self, places: np.ndarray, content: tuple[np.ndarray, np.ndarray]) -> None:
+        """Store what `take` gave; what was undefined stays so."""
+        self.check(places)
+        self.bytes[places], self.defined[places] = content
+
     def undefine(self, addresses: np.ndarray, width: int) -> None:
         """Padding was written: from now on anything may be there."""
         self.check(addresses, width)
         places = addresses[..., None] + np.arange(width)
         self.bytes[places] = self._draw.integers(0, 256, places.shape, dtype=np.uint8)
         self.defined[places] = False
+
+
+class Later:
+    """A store whose reads happen now and whose writes wait for `commit`, in order."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.check, self.read, self.take = store.check, store.read, store.take
+        self._writes: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+
+    def write(self, addresses: np.ndarray, values: np.ndarray, width: int) -> None:
+        """As `Store.write`."""
+        self._store.check(addresses, width)
+        self._writes.append((self._store.write, (addresses, values, width)))
+
+    def put(self, places: np.ndarray, content: tuple[np.ndarray, np.ndarray]) -> None:
+        """As `Store.put`."""
+        self._store.check(places)
+        self._writes.append((self._store.put, (places, content)))
+
+    def undefine(self, addresses: np.ndarray, width: int) -> None:
+        """As `Store.undefine`."""
+        self._store.check(addresses, width)
+        self._writes.append((self._store.undefine, (addresses, width)))
+
+    def commit(self) -> None:
+        """Do all writes."""
+        for write, parameters in self._writes:
+            write(*parameters)
+        self._writes.clear()

@@ -11,7 +11,7 @@ from hw.control.isa import ROW_SUMS, Instruction, VectorOp
 from hw.numerics import MULTIPLIER_BITS, wrap
 from model.exact.machine.matmul import write_padded
 from model.exact.machine.matrix import Matrix, row_addresses
-from model.exact.machine.store import Fault, ProgramError, Store
+from model.exact.machine.store import Fault, Later, ProgramError
 from model.exact.vector.gelu import GeluParams, gelu
 from model.exact.vector.layernorm import LayerNormParams, layernorm
 from model.exact.vector.residual import ResidualParams, residual
@@ -26,11 +26,10 @@ WIDTHS: dict[VectorOp, tuple[int, int, int]] = {
 
 
 class VectorLaw:
-    """The vector unit of a machine with `ccpes` words a line, and its memory of row sums."""
+    """The vector unit of a machine with `ccpes` words a line; `sums` is its memory of row sums, int32 each."""
 
-    def __init__(self, buffer: Store, ccpes: int) -> None:
-        self.buffer, self.ccpes = buffer, ccpes
-        self.sums = np.zeros(ROW_SUMS, dtype=np.int64)  # 0: none has been written
+    def __init__(self, buffer: Later, sums: Later, ccpes: int) -> None:
+        self.buffer, self.sums, self.ccpes = buffer, sums, ccpes
         self.tables = build_tables()
 
     def run(self, item: Instruction) -> None:
@@ -62,11 +61,12 @@ class VectorLaw:
         multipliers = self._row(item, "u") & (1 << MULTIPLIER_BITS) - 1
         return Scale(tuple(multipliers.tolist()), item["shift"])
 
-    def _entries(self, item: Instruction) -> slice:
+    def _entries(self, item: Instruction) -> np.ndarray:
+        """Byte addresses of the rows' sums."""
         last = item["sums"] + item["rows"]
         if last > ROW_SUMS:
             raise ProgramError(Fault.ILLEGAL, f"VECTOR: row sum {last - 1}, at most {ROW_SUMS - 1} allowed")
-        return slice(item["sums"], last)
+        return 4 * np.arange(item["sums"], last)
 
     def _apply(self, op: VectorOp, item: Instruction, x: Tensor) -> Tensor:
         one = Scale((item["multiplier"],), item["shift"])
@@ -79,7 +79,7 @@ class VectorLaw:
             case VectorOp.SOFTMAX:
                 entries = self._entries(item)
                 p, total = softmax(x, one, self.tables.exp2)
-                self.sums[entries] = total.numpy()
+                self.sums.write(entries, total.numpy(), 4)
                 return p
             case VectorOp.NORMALISE:
                 return self._normalise(item, x)
@@ -94,11 +94,7 @@ class VectorLaw:
         return torch.where((x - y).abs() <= item["epsilon"], y, x)
 
     def _normalise(self, item: Instruction, x: Tensor) -> Tensor:
-        entries = self._entries(item)
-        total = torch.from_numpy(self.sums[entries])
-        if not total.all():
-            raise ProgramError(Fault.UNDEFINED, f"row sum {int((total == 0).nonzero()[0]) + item['sums']} "
-                                                "is read, nothing has written it")
+        total = torch.from_numpy(self.sums.read(self._entries(item), 4))
         return normalise(x, total, self._scales(item), self.tables.reciprocal)
 
 

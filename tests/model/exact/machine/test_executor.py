@@ -97,3 +97,21 @@ def test_a_full_queue_holds_the_fetch(machine):
     with pytest.raises(ProgramError, match=r"instruction 1 \(LOAD\) for semaphore 1"):
         machine(strict=False, queue_depth=1).run(program)
     machine(strict=False, queue_depth=2).run(program)
+
+
+def test_a_unit_may_read_before_the_instruction_ahead_has_written(machine):
+    """Two products, the second on the first's result: right in every order only with a semaphore or a fence."""
+    def run(seed, token=0, fence=0):
+        bench = machine(seed=seed, strict=False)
+        bench.put(0, np.eye(8, dtype=int), 1)
+        bench.put(10, np.full((8, 8), 3), 1)
+        bench.row(20, [1] * 8)
+        item = instruction(Opcode.MATMUL, rows=8, cols=8, k=8, current=0, left_pitch=1, right=10, right_pitch=1,
+                           emit_int8=1, int8=30, int8_pitch=1, scale=20, signal=token)
+        bench.run([item, item.replace(current=30, int8=40, wait=token, signal=0, fence=fence), END])
+        return (bench.get(40, (8, 8), 1) == 72).all()
+
+    assert all(run(seed, token=1) for seed in range(10))
+    assert all(run(seed, fence=1) for seed in range(10))
+    assert not all(run(seed) for seed in range(10))
+    assert run(None)
