@@ -8,6 +8,7 @@ from hw.control.fault import Access, FaultKind
 from hw.memory.load import Load
 from model.exact.memory.transfer import Transfer
 from verif.buses import AxiMemory, Bench, Lines, send
+from verif.transfers import command, random_transfer, table_lines
 
 TABLE, DEPTH = 240, 256      # the tests' tables lie above what they move
 SHAPES = [(8, 1), (64, 1), (32, 2), (16, 4), (64, 8), (8, 8)]
@@ -15,24 +16,6 @@ SHAPES = [(8, 1), (64, 1), (32, 2), (16, 4), (64, 8), (8, 8)]
 
 def small(bus_bytes, ccpes):
     return load_config("tiny").replace(ccpes=ccpes, bus_bytes=bus_bytes, buffers=4, buffer_lines=64)
-
-
-def command(transfer):
-    fields = ("dram", "dram_pitch", "rows", "lines", "buffer", "buffer_pitch")
-    return {**{name: getattr(transfer, name) for name in fields}, "use_table": int(transfer.indices is not None),
-            "table": TABLE}
-
-
-def random_transfer(draw, line, indices):
-    """Any shape within 32 KiB and below the table; rows do not overlap in the buffer."""
-    lines = draw.choice((0, 1, 1, 2, 7, 20))
-    rows = draw.choice((0, 1, 2, min(8, len(indices))))
-    pitch = draw.randint(lines, lines + 3)
-    room = (1 << 15) // line - lines
-    dram_pitch = draw.randint(0, room // 16)
-    rows_of = indices if draw.random() < 0.4 else None
-    return Transfer(draw.randrange(room - 8 * dram_pitch + 1) * line, dram_pitch * line, rows, lines,
-                    draw.randrange(TABLE - 8 * pitch - lines), pitch, rows_of)
 
 
 def moved(ram, store, transfers, line):
@@ -49,9 +32,8 @@ def setup(config, pause, **options):
     dut = Load(config, burst_beats=16, outstanding=4)
     ram, store = AxiMemory(config.bus_bytes, 16, pause=pause, **options), Lines(DEPTH, config.ccpes, pause=pause)
     indices = [store.draw.randrange(8) for _ in range(8)]
-    for n, index in enumerate(indices):
-        place, shift = TABLE + n // (4 * config.ccpes), 32 * (n % (4 * config.ccpes))
-        store.lines[place] = store.lines[place] & ~(0xffffffff << shift) | index << shift
+    for n, line in enumerate(table_lines(indices, config)):
+        store.lines[TABLE + n] = line
     simulation, pulses = Bench(dut), []
 
     async def count(ctx):
@@ -76,11 +58,11 @@ async def finished(ctx, pulses, number):
 def test_every_shape_of_transfer_is_the_laws(bus_bytes, ccpes, pause):
     config, draw = small(bus_bytes, ccpes), random.Random(bus_bytes + ccpes)
     dut, simulation, ram, store, indices, pulses = setup(config, pause)
-    transfers = [random_transfer(draw, config.line_bytes, indices) for _ in range(15)]
+    transfers = [random_transfer(draw, config, len(ram.bytes), TABLE, indices) for _ in range(15)]
     want = moved(ram, store, transfers, config.line_bytes)
 
     async def test(ctx):
-        await send(ctx, dut.command, [command(transfer) for transfer in transfers], ram.rests)
+        await send(ctx, dut.command, [command(transfer, TABLE) for transfer in transfers], ram.rests)
         await finished(ctx, pulses, len(transfers))
         assert not ctx.get(dut.busy) and ctx.get(dut.fault.kind) == FaultKind.NONE
 
@@ -94,7 +76,7 @@ def test_done_comes_with_the_last_line_not_before():
     first, second = Transfer(0, 256, 3, 4, 0, 10), Transfer(512, 32, 1, 9, 100, 0)
 
     async def test(ctx):
-        await send(ctx, dut.command, [command(first), command(second)])
+        await send(ctx, dut.command, [command(first, TABLE), command(second, TABLE)])
         await finished(ctx, pulses, 1)
         want = moved(ram, store, [first], 32)
         assert all(store.lines[place] == want[place] for _, place in first.moves(32))
@@ -112,7 +94,7 @@ def test_the_bus_rests_only_between_loads(bus_bytes, ccpes):
     transfers = [Transfer(0, 32 * line, 2, 32, 0, 32), Transfer(8192, 0, 1, 64, 64, 0)]
 
     async def test(ctx):
-        await send(ctx, dut.command, [command(transfer) for transfer in transfers])
+        await send(ctx, dut.command, [command(transfer, TABLE) for transfer in transfers])
         await finished(ctx, pulses, 2)
 
     simulation.run(test)
@@ -131,7 +113,7 @@ def test_a_bus_error_ends_all_and_clear_begins_anew(bus_bytes, ccpes, response):
     want = moved(ram, store, [good], line)
 
     async def test(ctx):
-        await send(ctx, dut.command, [command(good), command(bad)])
+        await send(ctx, dut.command, [command(good, TABLE), command(bad, TABLE)])
         while ctx.get(dut.fault.kind) == FaultKind.NONE:
             await ctx.tick()
         await ctx.tick().until(~dut.busy)
@@ -143,7 +125,7 @@ def test_a_bus_error_ends_all_and_clear_begins_anew(bus_bytes, ccpes, response):
         await ctx.tick()
         ctx.set(dut.clear, 0)
         again, before = Transfer(8192, 0, 1, 3, 20, 0), list(store.lines)
-        await send(ctx, dut.command, [command(again)])
+        await send(ctx, dut.command, [command(again, TABLE)])
         await finished(ctx, pulses, 2)
         assert store.lines != before and store.lines == moved(ram, store, [again], line)
 
@@ -158,7 +140,7 @@ def test_stop_at_any_time_leaves_it_ready_for_the_next(after, table):
     endless = Transfer(0, 32, 8, 90, 0, 0, indices if table else None)
 
     async def test(ctx):
-        await send(ctx, dut.command, [command(endless)])
+        await send(ctx, dut.command, [command(endless, TABLE)])
         await ctx.tick().repeat(after)
         ctx.set(dut.stop, 1)
         await ctx.tick()
@@ -166,7 +148,7 @@ def test_stop_at_any_time_leaves_it_ready_for_the_next(after, table):
         await ctx.tick().until(~dut.busy)
         assert not pulses
         again, before = Transfer(8192, 32, 3, 3, 110, 3), list(store.lines)
-        await send(ctx, dut.command, [command(again)])
+        await send(ctx, dut.command, [command(again, TABLE)])
         await finished(ctx, pulses, 1)
         assert store.lines != before and store.lines == moved(ram, store, [again], 32)
 

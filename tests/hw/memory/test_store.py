@@ -8,6 +8,7 @@ from hw.control.fault import Access, FaultKind
 from hw.memory.store import Store
 from model.exact.memory.transfer import Transfer
 from verif.buses import AxiMemory, Bench, Lines, send
+from verif.transfers import command, random_transfer, table_lines
 
 TABLE, DEPTH = 240, 256      # the tests' tables lie above what they move
 SHAPES = [(8, 1), (64, 1), (32, 2), (16, 4), (64, 8), (8, 8)]
@@ -15,23 +16,6 @@ SHAPES = [(8, 1), (64, 1), (32, 2), (16, 4), (64, 8), (8, 8)]
 
 def small(bus_bytes, ccpes):
     return load_config("tiny").replace(ccpes=ccpes, bus_bytes=bus_bytes, buffers=4, buffer_lines=64)
-
-
-def command(transfer):
-    fields = ("dram", "dram_pitch", "rows", "lines", "buffer", "buffer_pitch")
-    return {**{name: getattr(transfer, name) for name in fields}, "use_table": int(transfer.indices is not None),
-            "table": TABLE}
-
-
-def random_transfer(draw, line, indices):
-    """Any shape within 32 KiB and the buffer; rows may overlap in DRAM, where the later one stays."""
-    lines = draw.choice((0, 1, 1, 2, 7, 20))
-    rows = draw.choice((0, 1, 2, min(8, len(indices))))
-    room = (1 << 15) // line - lines
-    dram_pitch, pitch = draw.randint(0, room // 16), draw.randint(0, 4)
-    rows_of = indices if draw.random() < 0.4 else None
-    return Transfer(draw.randrange(room - 8 * dram_pitch + 1) * line, dram_pitch * line, rows, lines,
-                    draw.randrange(TABLE - 8 * pitch - lines), pitch, rows_of)
 
 
 def stored(ram, store, transfers, line):
@@ -48,9 +32,8 @@ def setup(config, pause):
     dut = Store(config, burst_beats=16, outstanding=4)
     ram, store = AxiMemory(config.bus_bytes, 16, pause=pause), Lines(DEPTH, config.ccpes, pause=pause)
     indices = [store.draw.randrange(8) for _ in range(8)]
-    for n, index in enumerate(indices):
-        place, shift = TABLE + n // (4 * config.ccpes), 32 * (n % (4 * config.ccpes))
-        store.lines[place] = store.lines[place] & ~(0xffffffff << shift) | index << shift
+    for n, line in enumerate(table_lines(indices, config)):
+        store.lines[TABLE + n] = line
     simulation, pulses = Bench(dut), []
 
     async def count(ctx):
@@ -74,11 +57,11 @@ async def finished(ctx, pulses, number):
 def test_every_shape_of_transfer_is_the_laws(bus_bytes, ccpes, pause):
     config, draw = small(bus_bytes, ccpes), random.Random(bus_bytes + ccpes)
     dut, simulation, ram, store, indices, pulses = setup(config, pause)
-    transfers = [random_transfer(draw, config.line_bytes, indices) for _ in range(15)]
+    transfers = [random_transfer(draw, config, len(ram.bytes), TABLE, indices) for _ in range(15)]
     want = stored(ram, store, transfers, config.line_bytes)
 
     async def test(ctx):
-        await send(ctx, dut.command, [command(transfer) for transfer in transfers], ram.rests)
+        await send(ctx, dut.command, [command(transfer, TABLE) for transfer in transfers], ram.rests)
         await finished(ctx, pulses, len(transfers))
         assert not ctx.get(dut.busy) and ctx.get(dut.fault.kind) == FaultKind.NONE
 
@@ -95,7 +78,7 @@ def test_done_comes_with_the_last_response_in_order(pause):
     ram.delay = 30
 
     want = stored(ram, store, transfers, 32)
-    simulation.serve(send, dut.command, [command(transfer) for transfer in transfers])
+    simulation.serve(send, dut.command, [command(transfer, TABLE) for transfer in transfers])
 
     async def test(ctx):
         for number, transfer in enumerate(transfers):
@@ -115,7 +98,7 @@ def test_the_bus_rests_only_between_stores(bus_bytes, ccpes):
     transfers = [Transfer(0, 32 * line, 2, 32, 0, 32), Transfer(8192, 0, 1, 64, 64, 0)]
 
     async def test(ctx):
-        await send(ctx, dut.command, [command(transfer) for transfer in transfers])
+        await send(ctx, dut.command, [command(transfer, TABLE) for transfer in transfers])
         await finished(ctx, pulses, 2)
 
     simulation.run(test)
@@ -133,7 +116,7 @@ def test_a_bus_error_ends_all_and_clear_begins_anew(bus_bytes, ccpes, response):
     good, bad = Transfer(0, 0, 1, 1, 0, 0), Transfer(4096 - 2 * line, 64 * line, 3, 2048 // line, 10, 9)
 
     async def test(ctx):
-        await send(ctx, dut.command, [command(good), command(bad)])
+        await send(ctx, dut.command, [command(good, TABLE), command(bad, TABLE)])
         while ctx.get(dut.fault.kind) == FaultKind.NONE:
             await ctx.tick()
         await ctx.tick().until(~dut.busy)
@@ -145,7 +128,7 @@ def test_a_bus_error_ends_all_and_clear_begins_anew(bus_bytes, ccpes, response):
         ctx.set(dut.clear, 0)
         again = Transfer(8192, 0, 1, 3, 20, 0)
         want = stored(ram, store, [again], line)
-        await send(ctx, dut.command, [command(again)])
+        await send(ctx, dut.command, [command(again, TABLE)])
         await finished(ctx, pulses, 2)
         assert ram.bytes == want
 
@@ -160,7 +143,7 @@ def test_stop_at_any_time_leaves_it_ready_for_the_next(after, table):
     endless = Transfer(0, 32, 8, 90, 0, 0, indices if table else None)
 
     async def test(ctx):
-        await send(ctx, dut.command, [command(endless)])
+        await send(ctx, dut.command, [command(endless, TABLE)])
         await ctx.tick().repeat(after)
         ctx.set(dut.stop, 1)
         await ctx.tick()
@@ -169,7 +152,7 @@ def test_stop_at_any_time_leaves_it_ready_for_the_next(after, table):
         assert not pulses
         again = Transfer(8192, 32, 3, 3, 110, 3)
         want = stored(ram, store, [again], 32)
-        await send(ctx, dut.command, [command(again)])
+        await send(ctx, dut.command, [command(again, TABLE)])
         await finished(ctx, pulses, 1)
         assert ram.bytes == want
 
