@@ -26,6 +26,7 @@ PLAN: dict[str, tuple[dict[str, object], ...]] = {
     "merge": ({**_MERGE, "buses": 4}, {"allocation": "merge"}),
     "ccpe": ({}, {**_DEEP}, {**_SPARSE}, {**_MERGE, "drain": "inplace"}),
     "requantise": ({"ccpes": 1}, {"ccpes": 2, "requantise_cycles": 3}),
+    "vector": ({"ccpes": 1, "k_max": 8192},),
     "peg": ({}, {**_DEEP, "sparse_sum": "shared"}, {**_MERGE, "ccpes": 1}, {"base": "dense8", "ccpes": 2}),
     "top": ({"pegs": 2, "ccpes": 1},),
     "sad": ({},),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Const, Module, Signal, Value, signed, unsigned
 from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import ceil_log2
@@ -52,17 +54,16 @@ class TableUnit(Component):
                 with m.Case(n):
                     m.d.comb += [Cat(remainder[:table.remainder_bits], row).eq(self.x),
                                  self.y.eq(total >> table.shift)]
-        address = Cat(row, self.which)
+                    half = 1 << table.shift - 1
+                    with m.If(self.advance):
+                        m.d.sync += [base.eq(_read([half + word for word in table.bases], BASE_BITS, row)),
+                                     slope.eq(_read(table.slopes, SLOPE_BITS, row))]
         with m.If(self.advance):
-            m.d.sync += [
-                base.eq(_read([base + (1 << table.shift - 1) for table in self._tables for base in table.bases],
-                              BASE_BITS, address)),
-                slope.eq(_read([slope for table in self._tables for slope in table.slopes], SLOPE_BITS, address)),
-                rest.eq(remainder), total.eq(base + slope * rest)]
+            m.d.sync += [rest.eq(remainder), total.eq(base + slope * rest)]
         return m
 
 
-def _read(words: list[int], width: int, address: Value) -> Value:
+def _read(words: Sequence[int], width: int, address: Value) -> Value:
     """Word `address` of constants, a column of all words for each bit: logic, in any synthesis."""
     columns = (sum((word >> bit & 1) << n for n, word in enumerate(words)) for bit in range(width))
     return Cat(Const(column, len(words)).bit_select(address, 1) for column in columns)
