@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hw.config import TILE, MachineConfig
@@ -74,17 +74,25 @@ class Row:
 
 
 class Buffer:
-    """Lines of every bank, taken and given back.
+    """Lines of the buffer, taken and given back.
 
-    A bank is taken from round after round, so that what was given back longest ago is taken first and the next user
-    of a place waits least for the one before.
+    A span is taken from round after round, so that what was given back longest ago is taken first and the next user of
+    a place waits least for the one before.
+
+    Parameters
+    ----------
+    config : MachineConfig
+    spans : (first, end) lines, each in one bank; None: all banks whole
     """
 
-    def __init__(self, config: MachineConfig) -> None:
+    def __init__(self, config: MachineConfig, spans: Sequence[tuple[int, int]] | None = None) -> None:
         self.config = config
-        self._free: list[list[tuple[int, int]]] = [[(0, config.buffer_lines)] for _ in range(config.buffers)]
-        self._next = [0] * config.buffers
-        self._taken: dict[int, int] = {}
+        if spans is None:
+            each = config.buffer_lines
+            spans = [(bank * each, (bank + 1) * each) for bank in range(config.buffers)]
+        self._free = [[span] for span in spans]
+        self._next = [first for first, _ in spans]
+        self._taken: dict[int, tuple[int, int]] = {}  # first line -> span, end
 
     def bank(self, line: int) -> int:
         """The bank of a line."""
@@ -92,7 +100,10 @@ class Buffer:
 
     def free_lines(self) -> int:
         """Lines that are not taken."""
-        return sum(end - start for bank in self._free for start, end in bank)
+        return sum(self._room(span) for span in range(len(self._free)))
+
+    def _room(self, span: int) -> int:
+        return sum(end - start for start, end in self._free[span])
 
     def take(self, lines: int, avoid: Iterable[int] = (), what: str = "matrix") -> int:
         """First of `lines` adjacent lines in one bank, in none of the banks of the lines `avoid` where possible.
@@ -100,38 +111,45 @@ class Buffer:
         Raises `DoesNotFit` where no bank has them.
         """
         avoided = {self.bank(line) for line in avoid}
-        banks = sorted(range(len(self._free)),
-                       key=lambda bank: (bank in avoided, -sum(end - start for start, end in self._free[bank])))
-        for bank in banks:
-            gaps = [gap for gap in self._free[bank] if gap[1] - gap[0] >= lines]
-            if gaps:
-                start, end = min(gaps, key=lambda gap: (gap[1] - lines < self._next[bank], gap[0]))
-                first = max(start, self._next[bank]) if self._next[bank] <= end - lines else start
-                self._cut(bank, (start, end), first, first + lines)
-                base = bank * self.config.buffer_lines + first
-                self._taken[base] = lines
-                return base
-        room = self.config.buffers * self.config.buffer_lines
-        raise DoesNotFit(f"{what} needs {lines} adjacent lines of a bank; {self.free_lines()} of {room} are free, "
-                         f"in banks of {self.config.buffer_lines}")
-
-    def _cut(self, bank: int, gap: tuple[int, int], first: int, last: int) -> None:
-        self._free[bank].remove(gap)
-        self._free[bank] += [rest for rest in ((gap[0], first), (last, gap[1])) if rest[0] < rest[1]]
-        self._free[bank].sort()
-        self._next[bank] = last
+        fitting = [span for span, gaps in enumerate(self._free) if any(end - start >= lines for start, end in gaps)]
+        if not fitting:
+            raise DoesNotFit(f"{what} needs {lines} adjacent lines of a bank; {self.free_lines()} are free")
+        span = min(fitting, key=lambda span: (self.bank(self._free[span][0][0]) in avoided, -self._room(span)))
+        place = self._next[span]
+        gaps = [(start, end) for start, end in self._free[span] if end - start >= lines]
+        start, end = min(gaps, key=lambda gap: (gap[1] - lines < place, gap[0]))
+        first = place if start <= place <= end - lines else start
+        self._free[span].remove((start, end))
+        self._free[span] += [rest for rest in ((start, first), (first + lines, end)) if rest[0] < rest[1]]
+        self._free[span].sort()
+        self._next[span] = first + lines
+        self._taken[first] = span, first + lines
+        return first
 
     def give(self, base: int) -> None:
         """Give back what `take` gave."""
-        bank, first = divmod(base, self.config.buffer_lines)
-        gaps = sorted([*self._free[bank], (first, first + self._taken.pop(base))])
+        span, last = self._taken.pop(base)
+        gaps = sorted([*self._free[span], (base, last)])
         merged = [gaps[0]]
         for start, end in gaps[1:]:
             if start == merged[-1][1]:
                 merged[-1] = merged[-1][0], end
             else:
                 merged.append((start, end))
-        self._free[bank] = merged
+        self._free[span] = merged
+
+    def split(self, count: int, parts: int = 2) -> list[Buffer]:
+        """What is free as `count` buffers of `parts` equal spans, in different banks where possible."""
+        gaps = [gap for span in self._free for gap in span]
+        if count == 1:
+            return [Buffer(self.config, gaps)]
+        size = max((size for size in range(1, self.config.buffer_lines + 1)
+                    if sum((end - start) // size for start, end in gaps) >= count * parts), default=0)
+        layers = [[(start + n * size, start + (n + 1) * size) for start, end in gaps if start + (n + 1) * size <= end]
+                  for n in range(self.config.buffer_lines // max(size, 1))]
+        spans = [span for layer in layers for span in layer]
+        return [Buffer(self.config, [spans[part * count + (n + part) % count] for part in range(parts)])
+                for n in range(count)] if size else []
 
     def matrix(self, rows: int, cols: int, width: int, avoid: Iterable[int] = (), transposed: bool = False,
                what: str = "matrix") -> Operand:

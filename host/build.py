@@ -74,22 +74,17 @@ class Builder:
                shift: int = 0) -> None:
         """left @ right (right^T where it is transposed) + bias, to accumulators, or requantised to int8, or both.
 
-        K beyond the rows of a right slot goes in chunks that add to the accumulators.
+        K beyond the rows of a right slot goes in chunks that add to the accumulators, which are needed then.
         """
         step = self.config.right_rows
         if left.cols > step:
             step -= step % self.config.columns
-        spare = None
-        if left.cols > step and acc is None:
-            spare = self.buffer.matrix(left.rows, right.rows if transposed else right.cols, 4, what=self.operator)
         for first in range(0, left.cols, step):
             k, last = min(step, left.cols - first), first + step >= left.cols
-            init = bias if first == 0 else acc or spare
+            init = bias if first == 0 else acc
             part = right.part(col=first, cols=k) if transposed else right.part(row=first, rows=k)
-            self._chunk(left.part(col=first, cols=k), part, unit, transposed, init, acc if last else acc or spare,
-                        int8 if last else None, scale, shift)
-        if spare:
-            self.buffer.give(spare.base)
+            self._chunk(left.part(col=first, cols=k), part, unit, transposed, init, acc, int8 if last else None, scale,
+                        shift)
 
     def _chunk(self, left: Operand, right: Operand, unit: int, transposed: bool, init: Operand | Row | None,
                acc: Operand | None, int8: Operand | None, scale: Row | None, shift: int) -> None:

@@ -45,28 +45,37 @@ class BlockWeights:
 
 
 class Loader:
-    """Puts constants into the image and emits the LOADs that bring them to the buffer."""
+    """Puts constants into the image and emits the LOADs that bring them to the buffer.
 
-    def __init__(self, builder: Builder) -> None:
-        self.builder = builder
-        self._taken: list[int] = []
+    Parameters
+    ----------
+    builder : takes the LOADs
+    prefix : of the names in the image; another loader of the same `places` puts what has the same name behind the
+        prefix in the same place of the buffer
+    """
 
-    def _load(self, name: str, data: bytes, near: Operand | Row) -> None:
+    def __init__(self, builder: Builder, prefix: str = "", places: dict[str, Operand | Row] | None = None) -> None:
+        self.builder, self.prefix = builder, prefix
+        self._places = {} if places is None else places
+
+    def _load(self, name: str, data: bytes) -> None:
         self.builder.operator = "constants"
-        self._taken.append(near.base)
-        self.builder.move(Opcode.LOAD, self.builder.image.place(name, data), near)
+        address = self.builder.image.place(self.prefix + name, data)
+        self.builder.move(Opcode.LOAD, address, self._places[name])
 
     def matrix(self, name: str, values: Tensor) -> Operand:
         """An int8 matrix."""
-        near = self.builder.buffer.matrix(*values.shape, 1, what=name)
-        self._load(name, matrix_bytes(values, 1, self.builder.config.ccpes), near)
-        return near
+        if name not in self._places:
+            self._places[name] = self.builder.buffer.matrix(*values.shape, 1, what=self.prefix + name)
+        self._load(name, matrix_bytes(values, 1, self.builder.config.ccpes))
+        return self._places[name]
 
     def row(self, name: str, values: Tensor) -> Row:
         """An int32 row."""
-        near = self.builder.buffer.row(len(values), what=name)
-        self._load(name, row_bytes(values, self.builder.config.ccpes), near)
-        return near
+        if name not in self._places:
+            self._places[name] = self.builder.buffer.row(len(values), what=self.prefix + name)
+        self._load(name, row_bytes(values, self.builder.config.ccpes))
+        return self._places[name]
 
     def scale(self, name: str, scale: Scale, cols: int) -> Row:
         """Multipliers of `cols` columns; a single one is repeated."""
@@ -77,21 +86,12 @@ class Loader:
         right, bias = self.matrix(f"{name}.right", linear.right), self.row(f"{name}.bias", linear.bias)
         return Weights(right, bias, scale and self.scale(f"{name}.scale", scale, right.cols))
 
-    def block(self, index: int, constants: BlockConstants, head_dim: int) -> BlockWeights:
+    def block(self, c: BlockConstants, head_dim: int) -> BlockWeights:
         """All of a block."""
-        c, name = constants, f"block{index}"
         return BlockWeights(
-            self.weights(f"{name}.qkv", c.qkv, c.qkv_scale),
-            self.scale(f"{name}.normalise", c.normalise, head_dim),
-            self.weights(f"{name}.out", c.out, c.out_residual.branch),
-            self.weights(f"{name}.fc1", c.fc1, c.gelu.hidden),
-            self.weights(f"{name}.fc2", c.fc2, c.fc2_residual.branch))
-
-    def give(self) -> None:
-        """Give back all lines that this loader has taken."""
-        for base in self._taken:
-            self.builder.buffer.give(base)
-        self._taken.clear()
+            self.weights("qkv", c.qkv, c.qkv_scale), self.scale("normalise", c.normalise, head_dim),
+            self.weights("out", c.out, c.out_residual.branch), self.weights("fc1", c.fc1, c.gelu.hidden),
+            self.weights("fc2", c.fc2, c.fc2_residual.branch))
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from host.allocate import DoesNotFit, Operand, Row
-from host.blocks import Block, groups
+from host.allocate import Buffer, DoesNotFit, Operand, Row
+from host.blocks import Block, Group, groups
 from host.build import Builder
-from host.constants import Ends, Loader, load_ends
+from host.constants import BlockWeights, Ends, Loader, load_ends
 from host.layouts import matrix_bytes, matrix_lines
 from host.program import Lowered, assemble
 from hw.config import TILE, Lane, MachineConfig
@@ -23,16 +23,24 @@ THRESHOLD = 2
 
 
 class Lowering:
-    """One attempt: with `resident` all constants are loaded once, else a block's with every step.
+    """One attempt.
+
+    Parameters
+    ----------
+    network, config, method : see `lower`
+    places : blocks whose constants have room at once; fewer than all are loaded anew with every step, with two places
+        while the block before is computed
+    under_way : groups whose intermediate results have room at once
 
     Raises `DoesNotFit` where the buffer is too small.
     """
 
-    def __init__(self, network: QuantisedNetwork, config: MachineConfig, method: str, resident: bool) -> None:
+    def __init__(self, network: QuantisedNetwork, config: MachineConfig, method: str, places: int,
+                 under_way: int) -> None:
         self.network, self.shape, self.config, self.method = network, network.config, config, method
-        self.resident = resident
+        self.places, self.under_way = min(places, len(network.blocks)), under_way
+        self.resident = self.places == len(network.blocks)
         self.builder = Builder(config, METHODS[method] and config.lane is Lane.DIGIT, THRESHOLD)
-        self.loaders = [Loader(self.builder) for _ in network.blocks]
         self._place_in_dram()
 
     def _place_in_dram(self) -> None:
@@ -51,83 +59,88 @@ class Lowering:
 
     def run(self) -> Lowered:
         """The programs and their image."""
-        builder, operators = self.builder, []
-        stream = builder.buffer.matrix(self.shape.frames * self.shape.tokens, self.shape.dim, 2, what="residual stream")
+        builder, shape, count = self.builder, self.shape, len(self.network.blocks)
+        stream = builder.buffer.matrix(shape.frames * shape.tokens, shape.dim, 2, what="residual stream")
+        lines = self._vectors() * self._row_lines()
+        modulation = Row(builder.buffer.take(lines, what="modulation"), lines)
         ends = load_ends(Loader(builder), self.network)
-        weights = [self._weights(index) for index in range(len(self.network.blocks))] if self.resident else []
+        turns: list[dict] = [{} for _ in range(self.places)]
+        weights = [self._weights(index, turns) for index in range(len(turns))]
         setup, builder.tasks = builder.tasks, []
-        self._step(stream, ends, weights)
+        buffers = builder.buffer.split(self.under_way)
+        self._step(stream, modulation, ends, [weights[n % len(turns)] for n in range(count)], turns, buffers)
+        operators: list[str] = []
         programs = {"setup": assemble(setup, operators), "step": assemble(builder.tasks, operators)}
         for name, program in programs.items():
             builder.image.place(name, program.encode())
         return Lowered(self.config, self.network, self.method, self.resident, builder.image, programs["setup"],
                        programs["step"], tuple(operators))
 
-    def _weights(self, index: int):
-        return self.loaders[index].block(index, self.network.blocks[index], self.shape.head_dim)
+    def _weights(self, index: int, turns: list[dict]) -> BlockWeights:
+        """Emit the LOADs of a block's constants, to the place whose turn it is."""
+        loader = Loader(self.builder, f"block{index}.", turns[index % len(turns)])
+        return loader.block(self.network.blocks[index], self.shape.head_dim)
 
-    def _step(self, stream: Operand, ends: Ends, weights: list) -> None:
-        builder, shape = self.builder, self.shape
-        count = self._vectors() * self._row_lines()
-        modulation = Row(builder.buffer.take(count, what="modulation"), count)
+    def _step(self, stream: Operand, modulation: Row, ends: Ends, weights: list[BlockWeights], turns: list[dict],
+              buffers: list[Buffer]) -> None:
+        builder, each = self.builder, self._row_lines()
         builder.operator = "modulation"
         builder.move(Opcode.LOAD, builder.image.pieces["modulation"][0], modulation)
-        each = self._row_lines()
         vectors = [Row(modulation.base + n * each, each) for n in range(self._vectors())]
-        self._embed(ends, stream)
-        for index, axis in enumerate(shape.blocks):
-            mine = weights[index] if self.resident else self._weights(index)
-            block = Block(builder, f"block{index}", shape, self.network.blocks[index], mine,
-                          vectors[6 * index:6 * index + 6])
-            for group in groups(stream, shape, axis, self.config.pegs):
-                block.emit(group)
+        frames = groups(stream, self.shape, "spatial", self.config.pegs, buffers)
+        self._embed(ends, stream, frames)
+        for index, axis in enumerate(self.shape.blocks):
             if not self.resident:
-                self.loaders[index].give()
-        self._head(ends, stream, vectors[-2], vectors[-1])
+                self._weights(index, turns)
+            block = Block(builder, f"block{index}", self.shape, self.network.blocks[index], weights[index],
+                          vectors[6 * index:6 * index + 6])
+            for group in groups(stream, self.shape, axis, self.config.pegs, buffers):
+                block.emit(group)
+        self._head(ends, stream, frames, vectors[-2], vectors[-1])
 
     def _move(self, opcode: Opcode, name: str, near: Operand, first: int, width: int) -> None:
         """Rows of a matrix in DRAM, from row `first`, and the same of the buffer."""
         across = matrix_lines(TILE, near.cols, width, self.config.ccpes) * line_bytes(self.config.ccpes)
         self.builder.move(opcode, self.builder.image.pieces[name][0] + first // TILE * across, near)
 
-    def _embed(self, ends: Ends, stream: Operand) -> None:
+    def _embed(self, ends: Ends, stream: Operand, frames: list[Group]) -> None:
         """Pixels int16 and positions from DRAM; the residual stream."""
         builder, network, shape = self.builder, self.network, self.shape
-        for group in groups(stream, shape, "spatial", self.config.pegs):
+        for group in frames:
             first = (group.stream.base - stream.base) // stream.pitch * TILE
             builder.operator = "embed.load"
-            pixels = builder.buffer.matrix(group.rows, shape.patch_dim, 2)
+            pixels = group.buffer.matrix(group.rows, shape.patch_dim, 2)
             self._move(Opcode.LOAD, "input", pixels, first, 2)
             self._move(Opcode.LOAD, "position", group.stream, first, 2)
             builder.operator = "embed.requantise"
-            small = builder.buffer.matrix(group.rows, shape.patch_dim, 1, (pixels.base, ends.embed.right.base))
+            small = group.buffer.matrix(group.rows, shape.patch_dim, 1, (pixels.base, ends.embed.right.base))
             builder.vector(VectorOp.REQUANTISE16, pixels, small, one=network.embed_scale)
             builder.operator = "embed"
-            acc = builder.buffer.matrix(group.rows, shape.dim, 4, (small.base, ends.embed.right.base))
+            acc = group.buffer.matrix(group.rows, shape.dim, 4, (small.base, ends.embed.right.base))
             builder.matmul(small, ends.embed.right, group.unit, bias=ends.embed.bias, acc=acc)
             builder.operator = "embed.residual"
             params = network.embed_residual
             builder.vector(VectorOp.RESIDUAL, acc, group.stream, y=group.stream, u=ends.embed.scale, v=ends.one,
                            shift=params.branch.shift, shift2=params.fraction)
             for operand in (pixels, small, acc):
-                builder.buffer.give(operand.base)
+                group.buffer.give(operand.base)
 
-    def _head(self, ends: Ends, stream: Operand, shift: Row, scale: Row) -> None:
+    def _head(self, ends: Ends, stream: Operand, frames: list[Group], shift: Row, scale: Row) -> None:
         """The stream's last norm and the head, whose accumulators go to DRAM."""
         builder, shape, norm = self.builder, self.shape, self.network.norm
-        for group in groups(stream, shape, "spatial", self.config.pegs):
+        for group in frames:
             builder.operator = "head.norm"
-            h = builder.buffer.matrix(group.rows, shape.dim, 1, (stream.base, ends.head.right.base))
+            h = group.buffer.matrix(group.rows, shape.dim, 1, (stream.base, ends.head.right.base))
             builder.vector(VectorOp.LAYERNORM, group.stream, h, u=scale, v=shift, one=norm.output,
                            epsilon=norm.epsilon)
             builder.operator = "head"
-            acc = builder.buffer.matrix(group.rows, shape.patch_dim, 4, (h.base, ends.head.right.base))
+            acc = group.buffer.matrix(group.rows, shape.patch_dim, 4, (h.base, ends.head.right.base))
             builder.matmul(h, ends.head.right, group.unit, bias=ends.head.bias, acc=acc)
             builder.operator = "head.store"
             first = (group.stream.base - stream.base) // stream.pitch * TILE
             self._move(Opcode.STORE, "output", acc, first, 4)
             for operand in (h, acc):
-                builder.buffer.give(operand.base)
+                group.buffer.give(operand.base)
 
 
 def check(shape: NetworkConfig, config: MachineConfig) -> None:
@@ -156,15 +169,24 @@ def lower(network: QuantisedNetwork, config: MachineConfig, method: str = "dense
     if method not in METHODS:
         raise VidaError(f"method '{method}' cannot be lowered: {', '.join(METHODS)} can")
     check(network.config, config)
-    found = []
-    for resident in (True, False):
-        try:
-            found.append(Lowering(network, config, method, resident).run())
-        except DoesNotFit as error:
-            problem = error
+    found, problem = [], None
+    for places in dict.fromkeys((len(network.blocks), 2, 1)):
+        if found and places == 1:
+            break
+        for under_way in _choices(network.config, config):
+            try:
+                found.append(Lowering(network, config, method, places, under_way).run())
+                break
+            except DoesNotFit as error:
+                problem = error
     if found:
         return min(found, key=lambda lowered: lowered.step.cycles)
     raise VidaError(f"{config.name}: {problem}; {_smallest(network, config, method)}")
+
+
+def _choices(shape: NetworkConfig, config: MachineConfig) -> list[int]:
+    """Numbers of groups under way, best first: multiples of the PEGs, up to all groups of a block."""
+    return sorted({min(shape.frames, config.pegs * each) for each in (1, 2, 3, 4)} | {1, 2}, reverse=True)
 
 
 def _smallest(network: QuantisedNetwork, config: MachineConfig, method: str) -> str:
@@ -173,7 +195,7 @@ def _smallest(network: QuantisedNetwork, config: MachineConfig, method: str) -> 
     while lines < 65536:
         lines *= 2
         try:
-            Lowering(network, config.replace(buffer_lines=lines), method, resident=False).run()
+            Lowering(network, config.replace(buffer_lines=lines), method, places=1, under_way=1).run()
         except DoesNotFit:
             continue
         return f"buffer_lines = {lines} would do"

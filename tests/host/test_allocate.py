@@ -51,8 +51,19 @@ def test_lines_given_back_last_are_taken_last(buffer):
 
 def test_no_room_is_told(buffer):
     buffer.take(40)
-    with pytest.raises(DoesNotFit, match="thing needs 65 adjacent lines of a bank; 88 of 128 are free, in banks of 64"):
+    with pytest.raises(DoesNotFit, match="thing needs 65 adjacent lines of a bank; 88 are free"):
         buffer.take(65, what="thing")
+
+
+def test_what_is_free_is_split_into_parts_in_different_banks(buffer):
+    buffer.take(10)
+    parts = buffer.split(3)
+    assert [part.free_lines() for part in parts] == [36] * 3
+    taken = [line for part in parts for base in (part.take(18), part.take(18)) for line in range(base, base + 18)]
+    assert len(set(taken)) == 108
+    assert min(taken) >= 10
+    assert buffer.split(1)[0].free_lines() == 118
+    assert buffer.split(200) == []
 
 
 def test_a_matrix_read_transposed_has_an_odd_pitch_and_whole_sets_of_blocks(buffer):

@@ -44,7 +44,8 @@ def test_queues_of_one_instruction_suffice(lowered, seed):
 
 @pytest.mark.parametrize("changes", [
     {"ccpes": 1}, {"ccpes": 4}, {"pegs": 3}, {"pegs": 4}, {"right_rows": 24, "ccpes": 1}, {"right_rows": 512},
-    {"buffers": 2, "buffer_lines": 512}, {"lane": "native", "allocation": "none", "queue_depth": 8}], ids=str)
+    {"buffers": 2, "buffer_lines": 1024}, {"buffer_lines": 512}, {"buffer_lines": 256},
+    {"lane": "native", "allocation": "none", "queue_depth": 8}], ids=str)
 def test_other_machines(lowered, changes):
     _same_as_the_law(lowered(**changes), _machine(lowered(**changes), seed=1), steps=(7,))
 
@@ -63,12 +64,12 @@ def test_small_on_default(lowered, seed):
     _same_as_the_law(small, _machine(small, seed=seed), steps=(20,))
 
 
-@pytest.mark.parametrize("resident", [True, False])
-def test_constants_loaded_once_or_with_every_step(resident):
-    found = Lowering(load_quantised("tiny")[0], load_config("tiny"), "dense", resident).run()
-    assert found.resident is resident
+@pytest.mark.parametrize("places", [1, 2])
+def test_constants_loaded_once_or_with_every_step(places):
+    found = Lowering(load_quantised("tiny")[0], load_config("tiny"), "dense", places, under_way=2).run()
+    assert found.resident is (places == 2)
     names = {found.operators[item["tag"]] for item in found.step.instructions[:-1]}
-    assert ("constants" in names) != resident
+    assert ("constants" in names) != found.resident
     _same_as_the_law(found, _machine(found, seed=2), steps=(7, 8))
 
 
