@@ -8,18 +8,22 @@ text are one. Modules carry the names of their classes (`CCPE` -> `ccpe`, a seco
 
 from __future__ import annotations
 
+import gc
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Fragment, Instance, ResetSignal, Signal
+from amaranth.hdl import ClockSignal, Fragment, Instance, ResetSignal, Signal, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component
 
 from hw.config import MachineConfig
+from hw.control.restart import Restart
 from hw.ports import Port, component_ports
 from hw.yosys import run_yosys
 
@@ -53,8 +57,21 @@ write_verilog -norename design.v
 def to_rtlil(component: Component, name: str | None = None) -> tuple[str, str, list[Port]]:
     """RTLIL text, name of the top module, and its ports; the input of every Yosys flow."""
     library = _Library()
-    top, ports = library.convert(Fragment.get(component, None), component, name or snake(type(component).__name__))
+    with _rare_collection():
+        fragment = Fragment.get(component, None)
+        top, ports = library.convert(fragment, component, name or snake(type(component).__name__))
     return "\n".join(library.modules.values()), top, ports
+
+
+@contextmanager
+def _rare_collection() -> Iterator[None]:
+    """Half of a conversion is the collector walking over millions of objects that are all still in use."""
+    usual = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def snake(name: str) -> str:
@@ -101,6 +118,10 @@ class _Library:
     def _instantiate(self, fragment: Fragment) -> None:
         """Put an Instance in place of every component below `fragment`."""
         for index, (part, label, source) in enumerate(fragment.subfragments):
+            reset: Value = ResetSignal()
+            if part.origins and isinstance(part.origins[0], Restart):
+                reset |= part.origins[0].reset
+                part = part.origins[0].plain
             component = _component(part)
             if component is None:
                 self._instantiate(part)
@@ -108,7 +129,7 @@ class _Library:
             module, ports = self._module(part, component)
             connections = {f"{'i' if port.is_input else 'o'}_{port.name}": port.value for port in ports}
             if self._clocked[module]:
-                connections |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+                connections |= {"i_clk": ClockSignal(), "i_rst": reset}
             for signal, path in _members(ports):
                 signal.name = f"{label}_{path}" if label else path
             fragment.subfragments[index] = (Instance(module, **connections), label, source)

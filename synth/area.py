@@ -54,27 +54,35 @@ class Area:
 
 def synthesise(name: str, component: Component, library: str | None, pdk: str | Path | None = None,
                without: tuple[str, ...] = (), recipes: Iterable[str] = RECIPES) -> Area:
-    """Map `component` by each of `recipes` and give the smallest that meets the clock target, else the fastest.
+    """Map `component`; see `map_rtlil`."""
+    text, top, _ports = to_rtlil(component)
+    return map_rtlil(name, text, top, library, pdk, without, recipes)
+
+
+def map_rtlil(name: str, text: str, top: str, library: str | None, pdk: str | Path | None = None,
+              without: tuple[str, ...] = (), recipes: Iterable[str] = RECIPES) -> Area:
+    """Map module `top` by each of `recipes` and give the smallest that meets the clock target, else the fastest.
 
     `without` names modules below it that are left out as black boxes; `library` None gives gate equivalents.
     Raises VidaError where the library is not found or Yosys fails.
     """
-    text, top, _ports = to_rtlil(component)
     files = liberty.find(library, pdk) if library else []
-    if not library:
-        return _run(name, text, top, None, files, "area", without)
-    found = [_run(name, text, top, library, files, recipe, without) for recipe in recipes]
-    return min(found, key=lambda area: (max(0, (area.path_ps or 0) - TARGET_PS[library]), area.um2))
-
-
-def _run(name: str, text: str, top: str, library: str | None, files: list[Path], recipe: str,
-         without: tuple[str, ...]) -> Area:
     with tempfile.TemporaryDirectory(prefix="vida-") as folder:
         work = Path(folder)
         (work / "design.il").write_text(text)
-        script = _front(top, without) + (_mapping(library, files, work, recipe) if library else _GENERIC)
-        log = run_yosys(script, work, what=f"synthesising {name}")
-        registers = len(re.findall(r"cell \\?\S*DFF", (work / "mapped.il").read_text()))
+        mapping = "".join(_mapping(library, files, work, recipe) for recipe in recipes) if library else _GENERIC
+        run_yosys(_front(top, without) + (_registers(library, files) if library else "") + mapping, work,
+                  what=f"synthesising {name}")
+        found = [_read(name, text, top, library, work, recipe) for recipe in (recipes if library else ("area",))]
+    if not library:
+        return found[0]
+    return min(found, key=lambda area: (max(0, (area.path_ps or 0) - TARGET_PS[library]), area.um2))
+
+
+def _read(name: str, text: str, top: str, library: str | None, work: Path, recipe: str) -> Area:
+    """What one recipe left in the folder."""
+    log = (work / f"{recipe}.log").read_text(errors="replace")
+    registers = len(re.findall(r"cell \\?\S*DFF", (work / f"{recipe}.il").read_text()))
     return Area(name, library, None if library else _gates(log), _square(log, top) if library else None,
                 _path(log) if library else None, registers, _memory_bits(text), recipe)
 
@@ -102,26 +110,37 @@ techmap
 _GENERIC = """dfflegalize -cell $_DFF_P_ 01
 abc -g AND,NAND,OR,NOR,XOR,XNOR,MUX,AOI3,OAI3,AOI4,OAI4
 opt_clean
-stat
-write_rtlil mapped.il
+tee -o area.log stat
+write_rtlil area.il
+"""
+
+
+def _registers(library: str, files: list[Path]) -> str:
+    """Flip-flops: what every recipe starts from."""
+    return f"""dfflibmap {_cells(library, files)}
+opt -fast
+design -save registers
 """
 
 
 def _mapping(library: str, files: list[Path], work: Path, recipe: str) -> str:
-    """Flip-flops, then logic: map, buffer, size up to the target, size down what has slack."""
+    """Logic: map, buffer, size up to the target, size down what has slack."""
     target = TARGET_PS[library]
-    (work / "abc.script").write_text(
+    (work / f"{recipe}.script").write_text(
         f"strash; dc2; {RECIPES[recipe]}; topo; buffer -c; "
         f"upsize -D {target}; dnsize -D {target}; stime -p\n")
-    cells = " ".join(f"-liberty {file}" for file in files)
-    avoid = " ".join(f"-dont_use {pattern}" for pattern in liberty.LIBRARIES[library].dont_use)
-    return f"""dfflibmap {cells} {avoid}
-opt -fast
-abc {cells} {avoid} -script abc.script
+    return f"""design -load registers
+tee -o {recipe}.log abc {_cells(library, files)} -script {recipe}.script
 opt_clean
-stat {cells}
-write_rtlil mapped.il
+tee -a {recipe}.log stat {" ".join(f"-liberty {file}" for file in files)}
+write_rtlil {recipe}.il
 """
+
+
+def _cells(library: str, files: list[Path]) -> str:
+    """Options that name the library's files and the cells that are left alone."""
+    cells = [f"-liberty {file}" for file in files]
+    return " ".join(cells + [f"-dont_use {pattern}" for pattern in liberty.LIBRARIES[library].dont_use])
 
 
 def _square(log: str, top: str) -> float:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hw.config import MachineConfig
-from synth.area import RECIPES, Area, synthesise
+from hw.verilog import to_rtlil
+from synth.area import RECIPES, Area, map_rtlil
 from synth.blocks import Block, blocks
 from synth.liberty import LIBRARIES
 
@@ -53,8 +54,12 @@ class Synthesiser:
         if key not in self._done:
             self._progress(f"{config.name} {config.allocation.value} depth {config.depth}: {name}")
             block: Block = blocks(config)[name]
-            self._done[key] = synthesise(name, block.make(), self.library, self._pdk, block.without, recipes)
+            text, top, _ports = to_rtlil(block.make())
+            self._done[key] = self._mapped(name, text, top, block.without, recipes)
         return self._done[key]
+
+    def _mapped(self, name: str, text: str, top: str, without: tuple[str, ...], recipes: tuple[str, ...]) -> Area:
+        return map_rtlil(name, text, top, self.library, self._pdk, without, recipes)
 
     def group(self, config: MachineConfig, inside: bool = True) -> GroupArea:
         """The whole group: CCPEs, requantiser, all the rest, and the longest path.

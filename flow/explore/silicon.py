@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import re
 from collections.abc import Callable
@@ -11,11 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from flow.explore.kept import digest_of, kept_path, read_kept, sources_digest, write_kept
-from hw.config import MachineConfig
-from hw.verilog import to_rtlil
 from synth import liberty
-from synth.area import RECIPES, Area
-from synth.blocks import blocks
+from synth.area import Area
 from synth.group import Synthesiser
 
 _MAPPING = sources_digest("synth/area.py", "synth/liberty.py", "hw/yosys.py") + version("pyosys")
@@ -33,16 +31,15 @@ class KeptSynthesiser(Synthesiser):
         super().__init__(library, pdk, progress)
         self._libraries = library_digest(library, pdk)
 
-    def block(self, config: MachineConfig, name: str, recipes: tuple[str, ...] = tuple(RECIPES)) -> Area:
-        """One block of `config`, kept or mapped now."""
-        block = blocks(config)[name]
-        text, top, _ = to_rtlil(block.make())
-        digest = digest_of(_MAPPING, self._libraries, name, top, recipes, _outside(text, block.without))
-        path = kept_path("blocks", digest)
-        found = read_kept(path)
-        if found is None:
-            found = super().block(config, name, recipes).as_dict()
-            write_kept(path, found)
+    def _mapped(self, name: str, text: str, top: str, without: tuple[str, ...], recipes: tuple[str, ...]) -> Area:
+        path = kept_path("blocks", digest_of(_MAPPING, self._libraries, name, top, recipes, _outside(text, without)))
+        with open(path.with_suffix(".lock"), "w") as lock:
+            # Two processes that want the same block map it once.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            found = read_kept(path)
+            if found is None:
+                found = super()._mapped(name, text, top, without, recipes).as_dict()
+                write_kept(path, found)
         return Area(**found)
 
 

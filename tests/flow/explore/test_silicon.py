@@ -13,14 +13,14 @@ from synth.group import Synthesiser
 @pytest.fixture
 def mapped(tmp_path, monkeypatch):
     """The blocks that were really mapped."""
-    asked, real = [], Synthesiser.block
+    asked, real = [], Synthesiser._mapped
 
-    def block(self, config, name, recipes=("area",)):
+    def mapped(self, name, *arguments):
         asked.append(name)
-        return real(self, config, name, recipes)
+        return real(self, name, *arguments)
 
     monkeypatch.setenv("VIDA_BUILD", str(tmp_path))
-    monkeypatch.setattr(Synthesiser, "block", block)
+    monkeypatch.setattr(Synthesiser, "_mapped", mapped)
     return asked
 
 
