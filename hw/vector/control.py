@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.vector.lane import VectorLane
-from hw.vector.operations import STREAMS, TWICE, Command, Op
+from hw.vector.operations import STREAMS, TWICE, Command, Op, among
 
 #: A beat: that there is one, of a row's first reading of two, the last one of its row.
 Beat = data.StructLayout({"valid": 1, "first": 1, "last": 1})
@@ -44,6 +42,8 @@ class VectorControl(Component):
         Lanes that count in a row's last beat.
     started : Out(1)
         A command is taken in this cycle.
+    busy : Out(1)
+        A command is under way; stages need not move else.
     """
 
     #: Streams in the order of `have` and `use`.
@@ -54,17 +54,19 @@ class VectorControl(Component):
         super().__init__({
             "command": In(stream.Signature(Command)), "current": Out(Command), "have": In(len(self.ORDER)),
             "use": Out(len(self.ORDER)), "row_ready": In(1), "take_row": Out(1), "advance": In(1), "enter": Out(1),
-            "beat": Out(data.ArrayLayout(Beat, VectorLane.latency + 1)), "tail": Out(lanes), "started": Out(1)})
+            "beat": Out(data.ArrayLayout(Beat, VectorLane.latency + 1)), "tail": Out(lanes), "started": Out(1),
+            "busy": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
         op = self.current.op
-        running, first, last, twice, waits = (Signal(name=name) for name in (
-            "running", "first", "last", "twice", "waits"))
+        running, first, last, twice, waits, under_way = (Signal(name=name) for name in (
+            "running", "first", "last", "twice", "waits", "under_way"))
         stages = [Signal(Beat, name=f"beat_{n}") for n in range(VectorLane.latency + 1)]
         m.d.comb += [
             self.beat.eq(Cat(stages)), stages[0].eq(Cat(self.enter, first, last)), twice.eq(among(op, TWICE)),
-            self.command.ready.eq(~running & ~Cat(stage.valid for stage in stages[1:]).any()),
+            under_way.eq(Cat(stage.valid for stage in stages[1:]).any()), self.busy.eq(running | under_way),
+            self.command.ready.eq(~self.busy),
             self.started.eq(self.command.valid & self.command.ready),
             waits.eq((op == Op.NORMALISE) | (twice & ~first)), self.take_row.eq(self.enter & waits & last),
             self.use.eq(Cat(1, *(among(op, [o for o in STREAMS if name in STREAMS[o]]) & ~first
@@ -102,8 +104,3 @@ class VectorControl(Component):
             m.d.sync += [first.eq(again), rows.eq(chosen), size.eq(chosen), behind.eq(pending - chosen)]
         with m.If(self.started):
             m.d.sync += left.eq(self.command.p.cols)
-
-
-def among(op: Value, some: Iterable[Op]) -> Value:
-    """Whether `op` is one of some operations."""
-    return Cat(op == one for one in some).any()

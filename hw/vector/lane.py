@@ -14,6 +14,7 @@ from hw.vector.operations import (
     NORM_FRACTION_BITS,
     THRESHOLD_MAX,
     Op,
+    among,
 )
 from hw.vector.pwl import TableUnit
 from hw.vector.rescale import Rescale, clamp
@@ -113,7 +114,8 @@ class VectorLane(Component):
         x, looked_up = Signal(16), Signal(signed(16))
         below = distance[EXP2_INPUT_BITS:]
         m.d.comb += [magnitude.eq(Mux(self.scaled < 0, -self.scaled, self.scaled)),
-                     distance.eq(self.maximum - self.scaled), table.advance.eq(self.advance),
+                     distance.eq(self.maximum - self.scaled),
+                     table.advance.eq(self.advance & among(self.op, (Op.SOFTMAX, Op.GELU))),
                      table.which.eq(self.op == Op.GELU), table.x.eq(x)]
         # t / 2^(8 + n), rounded half up: one bit more is kept for the half.
         t, halved = table.y, Signal(9)

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import signed, unsigned
+from collections.abc import Iterable
+
+from amaranth.hdl import Cat, Value, signed, unsigned
 from amaranth.lib import data, enum
 
 from hw.config import MachineConfig
@@ -75,3 +77,7 @@ def narrow_layout(config: MachineConfig) -> data.StructLayout:
 def output_layout(config: MachineConfig) -> data.StructLayout:
     """A beat of results; `last` with the last beat of each row."""
     return data.StructLayout({"value": data.ArrayLayout(signed(16), config.lanes), "last": 1})
+
+def among(op: Value, some: Iterable[Op]) -> Value:
+    """Whether `op` is one of some operations."""
+    return Cat(op == one for one in some).any()

@@ -66,7 +66,7 @@ class Reduce(Component):
             for n in range(pairs):
                 node = Signal(signed(min(self._bits + step * (depth + 1), self._total_bits)), name=f"node_{depth}_{n}")
                 pair = level[2 * n:2 * n + 2]
-                with m.If(self.advance):
+                with m.If(self.advance & valid):
                     m.d.sync += node.eq(self._operation(*pair) if len(pair) == 2 else pair[0])
                 above.append(node)
             with m.If(self.advance):

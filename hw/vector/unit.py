@@ -10,7 +10,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
 from hw.config import MachineConfig
-from hw.vector.control import VectorControl, among
+from hw.vector.control import VectorControl
 from hw.vector.lane import FACTOR_BITS, VectorLane
 from hw.vector.operations import (
     GROUP_MAX,
@@ -18,6 +18,7 @@ from hw.vector.operations import (
     ROW_SUMS,
     Command,
     Op,
+    among,
     narrow_layout,
     output_layout,
     wide_layout,
@@ -88,7 +89,7 @@ class VectorUnit(Component):
             m.submodules[f"lane_{n}"] = lane
         advance = Signal()
         out = control.beat[VectorLane.latency]
-        m.d.comb += [advance.eq(~self.o.valid | self.o.ready), control.advance.eq(advance),
+        m.d.comb += [advance.eq(control.busy & (~self.o.valid | self.o.ready)), control.advance.eq(advance),
                      self.o.valid.eq(out.valid & ~out.first), self.o.p.last.eq(out.last),
                      *(self.o.p.value[n].eq(lane.o) for n, lane in enumerate(lanes))]
         connect(m, flipped(self.command), control.command)
