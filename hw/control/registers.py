@@ -23,7 +23,8 @@ TAG_BITS, CYCLE_BITS = 16, 64
 class Registers(Component):
     """Registers of `register_map` on an AXI4-Lite bus, and what they say of a program's course.
 
-    A program runs from `start` to `finished`, or, after a fault or a clear, until the machine is idle under `stop`.
+    A program runs from `start` until it is finished, or has met a fault or a clear and got `stop`, and the machine is
+    idle: so the next start finds it ready.
 
     Parameters
     ----------
@@ -132,7 +133,7 @@ class Registers(Component):
                     m.next = "STOP"
                 with m.Elif(clear):
                     m.next = "STOP"
-                with m.Elif(self.finished & ~self.start):
+                with m.Elif(self.finished & self.idle & ~self.start):
                     m.d.sync += status.done.eq(1)
                     m.next = "IDLE"
             with m.State("STOP"):

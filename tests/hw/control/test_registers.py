@@ -141,10 +141,13 @@ def test_a_program_runs_to_its_end_and_interrupts():
             assert await started(ctx, dut, host) == {"start": 1, "clear": 0}
             assert await host.status(ctx) == {**REST, "running": 1} and not ctx.get(dut.interrupt)
             await ctx.tick().repeat(100)
-            await pulse(ctx, dut.finished)
+            ctx.set(dut.finished, 1)
+            assert (await host.status(ctx))["running"]             # something is still under way
+            await pulse(ctx, dut.idle)
+            ctx.set(dut.finished, 0)
             assert await host.status(ctx) == {**REST, "done": 1}
             assert ctx.get(dut.interrupt) and not ctx.get(dut.stop)
-            assert 105 < await host.named(ctx, "cycles_low") < 120 and await host.named(ctx, "cycles_high") == 0
+            assert 105 < await host.named(ctx, "cycles_low") < 125 and await host.named(ctx, "cycles_high") == 0
         assert await started(ctx, dut, host, CLEAR) == {"start": 0, "clear": 0}
         assert await host.status(ctx) == REST and not ctx.get(dut.interrupt)
 
@@ -156,6 +159,7 @@ def test_a_start_while_running_is_ignored_and_reported():
         await started(ctx, dut, host)
         assert await started(ctx, dut, host) == {"start": 0, "clear": 0}
         assert await host.status(ctx) == {**REST, "running": 1, "refused": 1}
+        ctx.set(dut.idle, 1)
         await pulse(ctx, dut.finished)
         assert await host.status(ctx) == {**REST, "done": 1, "refused": 1}
         await host.command(ctx, CLEAR)
