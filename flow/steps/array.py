@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,8 +15,9 @@ from flow.explore.best import OPERATORS, Baseline, Setting, baseline, settings
 from flow.explore.evaluate import ALL, Evaluated
 from flow.explore.space import GATES, configurations, load_space
 from flow.explore.sweep import joined, tasks_of
-from flow.explore.tasks import AreaTask, Task
+from flow.explore.tasks import CyclesTask, Task
 from flow.results import StepResult
+from hw.config import MachineConfig
 from hw.errors import VidaError
 from synth.liberty import available
 
@@ -52,15 +53,31 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
 
 
 def _complete(tasks: Sequence[Task], progress: Callable[[str], None]) -> dict[str, Any]:
-    """Digest -> outcome. Those not kept from before are computed two at a time, areas first: they take longest."""
-    missing = {task.digest(): task for task in sorted(tasks, key=lambda task: not isinstance(task, AreaTask))
-               if task.kept() is None}
+    """Digest -> outcome. Those not kept from before are computed in two processes, areas first: they take longest."""
+    missing = {task.digest(): task for task in tasks if task.kept() is None}
+    jobs = _jobs(missing.values())
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(task.complete): task for task in missing.values()}
+        running = {pool.submit(_complete_all, job): job for job in jobs}
         for number, done in enumerate(as_completed(running), 1):
             done.result()
-            progress(f"{number} of {len(running)}: {running[done].title}")
+            progress(f"{number} of {len(running)}: {running[done][-1].title}")
     return {task.digest(): task.kept() for task in tasks}
+
+
+def _jobs(tasks: Iterable[Task]) -> list[list[Task]]:
+    """What runs in one process: an area; a machine's cycles on all operands of a length (`best` needs two others)."""
+    areas, cycles = [], dict[tuple[MachineConfig, int], list[Task]]()
+    for task in tasks:
+        if isinstance(task, CyclesTask):
+            cycles.setdefault((task.config, task.steps), []).append(task)
+        else:
+            areas.append([task])
+    return [*areas, *cycles.values()]
+
+
+def _complete_all(tasks: Iterable[Task]) -> None:
+    for task in tasks:
+        task.complete()
 
 
 def _add_variants(step: StepResult, found: Mapping[str, Evaluated], against: Baseline, basis: str) -> None:

@@ -58,16 +58,14 @@ def segments(current: torch.Tensor, reference: torch.Tensor, skip: bool = True) 
     With `skip` a digit of zero is not issued and a segment without any other is left out; without it the low and the
     high digits of every column are issued, zeros among them.
     """
-    places = digits(current.to(torch.int64) - reference.to(torch.int64))      # (4, 4, K)
-    table = places.permute(2, 0, 1).tolist()                                  # [k][place][row]
-    result = []
-    for k, column in enumerate(table):
-        for place, values in enumerate(column):
-            whole = not skip and place < 2
-            rows = sum((whole or value != 0) << row for row, value in enumerate(values))
-            if rows:
-                result.append(Segment(k, PLANES[place], tuple(values), rows))
-    return result
+    places = digits(current.to(torch.int64) - reference.to(torch.int64)).permute(2, 0, 1)     # [k][place][row]
+    issued = places != 0
+    if not skip:
+        issued[:, :2] = True
+    rows = (issued << torch.arange(TILE)).sum(2)
+    sent = rows != 0
+    return [Segment(k, PLANES[place], tuple(values), mask) for (k, place), values, mask in
+            zip(sent.nonzero().tolist(), places[sent].tolist(), rows[sent].tolist(), strict=True)]
 
 
 def beats(current: torch.Tensor, reference: torch.Tensor, config: MachineConfig, skip: bool = True) -> list[Beat]:
