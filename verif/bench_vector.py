@@ -13,9 +13,10 @@ from cocotb.triggers import RisingEdge
 from torch import Tensor
 
 from hw.config import MachineConfig
+from hw.control.isa import ROW_SUMS
 from hw.numerics import MULTIPLIER_BITS, SHIFT_MAX
 from hw.vector.control import VectorControl
-from hw.vector.operations import GROUP_MAX, ROW_SUMS, THRESHOLD_MAX, TOKENS_MAX, VARIANCE_BITS, WIDTH_MAX, Op
+from hw.vector.operations import GROUP_MAX, THRESHOLD_MAX, TOKENS_MAX, VARIANCE_BITS, WIDTH_MAX, Op
 from hw.vector.unit import VectorUnit
 from model.exact.vector.gelu import GeluParams
 from model.exact.vector.layernorm import LayerNormParams

@@ -32,8 +32,6 @@ STREAMS = {Op.REQUANTISE16: "", Op.LAYERNORM: "uv", Op.SOFTMAX: "", Op.NORMALISE
 
 #: Most rows whose first readings may come before their second ones.
 GROUP_MAX = 16
-#: Row sums that the unit keeps; an index beyond begins at 0 again.
-ROW_SUMS = 1024
 #: Widest row of LayerNorm: it sets the width of its sums.
 WIDTH_MAX = 4096
 #: Unsigned width of d^2 times the variance, epsilon included.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.numerics import SHIFT_MAX
@@ -57,11 +57,19 @@ class Product(Component):
         if self.latency == 3:
             whole = Signal.like(self.product)
             with m.If(self.advance):
-                m.d.sync += whole.eq(total)
-            total = whole
-        with m.If(self.advance):
-            m.d.sync += self.product.eq(total + self.addend)
+                m.d.sync += [whole.eq(total), self.product.eq(_select_carry(whole, self.addend))]
+        else:
+            with m.If(self.advance):
+                m.d.sync += self.product.eq(total + self.addend)
         return m
+
+
+def _select_carry(x: Value, y: Value) -> Value:
+    """x + y of one width: both upper halves are there when the lower half's carry comes."""
+    half = len(x) // 2
+    low = x[:half] + y[:half]
+    high = x[half:] + y[half:]
+    return Cat(low[:half], Mux(low[half], high + 1, high)[:len(x) - half])
 
 
 class Rescale(Component):

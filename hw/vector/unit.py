@@ -10,12 +10,12 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
 from hw.config import MachineConfig
+from hw.control.isa import ROW_SUMS
 from hw.vector.control import VectorControl
 from hw.vector.lane import FACTOR_BITS, VectorLane
 from hw.vector.operations import (
     GROUP_MAX,
     ROW_SUM_BITS,
-    ROW_SUMS,
     Command,
     Op,
     among,
@@ -173,8 +173,9 @@ class VectorUnit(Component):
         scale = rows.o.p
         layernorm = current.op == Op.LAYERNORM
         shift = [Signal(scale.shift.shape(), name=f"shift_{n}") for n in range(5)]
-        offset = [Signal(signed(OFFSET_BITS if n < 4 else 16), name=f"offset_{n}") for n in range(7)]
-        m.d.comb += offset[0].eq(Mux(layernorm & first, 0, scale.offset))
+        addend = [Signal(signed(OFFSET_BITS), name=f"addend_{n}") for n in range(4)]
+        maximum = [Signal(signed(16), name=f"maximum_{n}") for n in range(7)]
+        m.d.comb += [addend[0].eq(Mux(layernorm & ~first, scale.offset, 0)), maximum[0].eq(scale.offset)]
         with m.Switch(current.op):
             with m.Case(Op.LAYERNORM):
                 m.d.comb += shift[0].eq(Mux(first, 0, scale.shift))
@@ -183,10 +184,11 @@ class VectorUnit(Component):
             with m.Case(Op.SOFTMAX, Op.GELU, Op.RESIDUAL):
                 m.d.comb += shift[0].eq(current.shift)
         with m.If(advance):
-            m.d.sync += [after.eq(before) for chain in (shift, offset) for before, after in zip(chain, chain[1:])]
+            m.d.sync += [after.eq(before) for chain in (shift, addend, maximum)
+                         for before, after in zip(chain, chain[1:])]
         for lane in lanes:
-            m.d.comb += [lane.row_factor.eq(scale.factor), lane.shift.eq(shift[-1]), lane.maximum.eq(offset[-1]),
-                         lane.addend.eq(Mux(layernorm, offset[3], 0))]
+            m.d.comb += [lane.row_factor.eq(scale.factor), lane.shift.eq(shift[-1]), lane.maximum.eq(maximum[-1]),
+                         lane.addend.eq(addend[-1])]
 
     def _wait(self, m: Module, y, u, v, advance: Signal) -> tuple:
         """y, u and v wait in two memories until their element stands in the stage that uses them."""
