@@ -8,21 +8,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
-import os
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-import hw
 from hw.compute.group import Group
 from hw.config import MachineConfig
 from hw.control.counters import COUNTERS
@@ -30,16 +23,11 @@ from hw.errors import VidaError
 from hw.ports import Port
 from hw.toolbox import run_tool
 from hw.verilog import to_verilog
-from hw.workspace import build_folder
-from verif.simulator import object_cache
-from verif.verilator import find_compiler, find_verilator
+from verif.compiled import Design, compiled
 
 INPUTS = ("job", "left", "right", "init", "scale")
 OUTPUTS = ("accumulators", "int8")
 _HARNESS = Path(__file__).with_name("player.cpp")
-_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint",
-          "-Wno-style", "--output-split", "20000")
-_OPTIMISE = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 #: Cycles without any transfer after which a run is given up; longer than any job without an output.
 QUIET_CYCLES = 20_000
 
@@ -173,63 +161,17 @@ class Player:
 def build_player(config: MachineConfig, *, timeout_s: float = 600) -> Player:
     """Compile the group of `config`, or take the one kept from before.
 
-    Writing the Verilog takes seconds too, so a note beside the players says which one the sources of `hw` gave.
     Raises VidaError where Verilator or the compiler is missing or fails, or after `timeout_s`.
     """
-    tool, compiler, folder = find_verilator(), find_compiler(), build_folder("sim-cache")
-    tools = [_FLAGS, _OPTIMISE, str(tool.executable), tool.version, str(compiler)]
-    note = folder / f"player-{config.name}-{_key(config.digest(), _SOURCES, tools)}.json"
+    def design() -> Design:
+        verilog, ports = to_verilog(Group(config), "group")
+        fields = {stream: [asdict(field) for field in stream_fields(ports, stream)] for stream in (*INPUTS, *OUTPUTS)}
+        return verilog, _ports_header(ports), fields
+
     started = time.monotonic()
-    with open(note.with_suffix(".lock"), "w") as lock:
-        # Two processes that want the same player compile it once.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        known = json.loads(note.read_text()) if note.exists() else {}
-        if not known or not (folder / known["player"]).exists():
-            verilog, ports = to_verilog(Group(config), "group")
-            kept = folder / f"player-{config.name}-{_key(verilog, _ports_header(ports), tools)}"
-            if not kept.exists():
-                _compile(kept, verilog, _ports_header(ports), tool.executable, compiler, timeout_s)
-            fields = {stream: [asdict(field) for field in stream_fields(ports, stream)]
-                      for stream in (*INPUTS, *OUTPUTS)}
-            known = {"player": kept.name, "fields": fields}
-            note.with_suffix(".part").write_text(json.dumps(known))
-            os.replace(note.with_suffix(".part"), note)
-    fields = {stream: [Field(**field) for field in items] for stream, items in known["fields"].items()}
-    return Player(folder / known["player"], fields, time.monotonic() - started)
-
-
-def _key(*parts: object) -> str:
-    text = json.dumps([*parts, _HARNESS.read_text()], default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
-
-
-def _sources_of_hw() -> str:
-    """Hash of what the Verilog is made from: the sources of `hw` and of this file, and the generators' versions."""
-    state = hashlib.sha256(f"{version('amaranth')} {version('pyosys')}".encode())
-    for file in (*sorted(Path(hw.__file__).parent.rglob("*.py")), Path(__file__)):
-        state.update(file.read_bytes())
-    return state.hexdigest()
-
-
-#: Taken as the sources are imported: a file that changes later is not what this process makes its Verilog from.
-_SOURCES = _sources_of_hw()
-
-
-def _compile(kept: Path, verilog: str, header: str, verilator: Path, compiler: Path, timeout_s: float) -> None:
-    what = f"building {kept.name}"
-    work = Path(tempfile.mkdtemp(prefix="player-", dir=kept.parent))
-    try:
-        (work / "group.v").write_text(verilog)
-        (work / "ports.h").write_text(header)
-        command = [verilator, "-cc", "--exe", "--prefix", "Vtop", "-o", "player", "--top-module", "group",
-                   "-Mdir", "obj", "-CFLAGS", f"-I{work}", *_FLAGS, _HARNESS, "group.v"]
-        run_tool(command, cwd=work, log=work / "verilate.log", timeout_s=timeout_s, what=what)
-        command = ["make", "-C", "obj", "-f", "Vtop.mk", "-j", "2", f"CXX={compiler}", f"LINK={compiler}",
-                   f"OBJCACHE={object_cache()}", *_OPTIMISE]
-        run_tool(command, cwd=work, log=work / "make.log", timeout_s=timeout_s, what=what)
-        os.replace(work / "obj" / "player", kept)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    executable, notes = compiled("group", config, _HARNESS, design, timeout_s)
+    fields = {stream: [Field(**field) for field in items] for stream, items in notes.items()}
+    return Player(executable, fields, time.monotonic() - started)
 
 
 def _ports_header(ports: list[Port]) -> str:

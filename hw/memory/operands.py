@@ -123,7 +123,8 @@ class LeftLoader(Component):
         part, first, last, whole = Signal(range(max(2, parts))), Signal(range(max(2, parts))), Signal(), Signal()
         differs, goes = now.use_reference, beats.place.valid & self.left.ready
         both = self.current_data.valid & (self.reference_data.valid | ~differs)
-        m.d.comb += [first.eq(now.left_word * TILE // each), last.eq(beats.place.p.end[-1]), whole.eq(last | (part == parts - 1)), self.left.p.last.eq(last),
+        m.d.comb += [first.eq(now.left_word * TILE // each), last.eq(beats.place.p.end[-1]),
+                     whole.eq(last | (part == parts - 1)), self.left.p.last.eq(last),
                      self.left.valid.eq(beats.place.valid & both), beats.place.ready.eq(self.left.ready & both),
                      self.current_data.ready.eq(goes & whole & (self.reference_data.valid | ~differs)),
                      self.reference_data.ready.eq(goes & whole & self.current_data.valid & differs)]

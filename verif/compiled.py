@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verilog and a C++ harness become an executable without Python in it, kept by a hash of all that went in."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import hw
+from hw.config import MachineConfig
+from hw.toolbox import run_tool
+from hw.workspace import build_folder
+from verif.simulator import object_cache
+from verif.verilator import find_compiler, find_verilator
+
+_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint",
+          "-Wno-style", "--output-split", "20000")
+_OPTIMISE = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
+
+#: Verilog of a module `name`, ports.h for its harness, and what the caller wants to know again.
+Design = tuple[str, str, dict[str, Any]]
+
+
+def compiled(kind: str, config: MachineConfig, harness: Path, design: Callable[[], Design],
+             timeout_s: float = 600) -> tuple[Path, dict[str, Any]]:
+    """The executable of `config`, and the notes that `design` gave with it; compiled where it is not there.
+
+    kind : begins its name, and is the Verilog's top module
+    design : called only where nothing made of these sources is kept; writing the Verilog takes seconds too
+    Raises VidaError where Verilator or the compiler is missing or fails, or after `timeout_s`.
+    """
+    tool, compiler, folder = find_verilator(), find_compiler(), build_folder("sim-cache")
+    tools = [_FLAGS, _OPTIMISE, str(tool.executable), tool.version, str(compiler), harness.read_text()]
+    note = folder / f"{kind}-{config.name}-{_key(config.digest(), _SOURCES, tools)}.json"
+    with open(note.with_suffix(".lock"), "w") as lock:
+        # Two processes that want the same one compile it once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = json.loads(note.read_text()) if note.exists() else {}
+        if not known or not (folder / known["executable"]).exists():
+            verilog, header, notes = design()
+            kept = folder / f"{kind}-{config.name}-{_key(verilog, header, tools)}"
+            if not kept.exists():
+                _compile(kept, kind, verilog, header, harness, tool.executable, compiler, timeout_s)
+            known = {"executable": kept.name, "notes": notes}
+            note.with_suffix(".part").write_text(json.dumps(known))
+            os.replace(note.with_suffix(".part"), note)
+    return folder / known["executable"], known["notes"]
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:20]
+
+
+def _sources_of_hw() -> str:
+    """Hash of what the Verilog is made from: the sources of `hw`, and the generators' versions."""
+    state = hashlib.sha256(f"{version('amaranth')} {version('pyosys')}".encode())
+    for file in sorted(Path(hw.__file__).parent.rglob("*.py")):
+        state.update(file.read_bytes())
+    return state.hexdigest()
+
+
+#: Taken as the sources are imported: a file that changes later is not what this process makes its Verilog from.
+_SOURCES = _sources_of_hw()
+
+
+def _compile(kept: Path, top: str, verilog: str, header: str, harness: Path, verilator: Path, compiler: Path,
+             timeout_s: float) -> None:
+    what = f"building {kept.name}"
+    work = Path(tempfile.mkdtemp(prefix=f"{top}-", dir=kept.parent))
+    try:
+        (work / "top.v").write_text(verilog)
+        (work / "ports.h").write_text(header)
+        command = [verilator, "-cc", "--exe", "--prefix", "Vtop", "-o", "harness", "--top-module", top,
+                   "-Mdir", "obj", "-CFLAGS", f"-I{work}", *_FLAGS, harness, "top.v"]
+        run_tool(command, cwd=work, log=work / "verilate.log", timeout_s=timeout_s, what=what)
+        command = ["make", "-C", "obj", "-f", "Vtop.mk", "-j", "2", f"CXX={compiler}", f"LINK={compiler}",
+                   f"OBJCACHE={object_cache()}", *_OPTIMISE]
+        run_tool(command, cwd=work, log=work / "make.log", timeout_s=timeout_s, what=what)
+        os.replace(work / "obj" / "harness", kept)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
