@@ -13,7 +13,7 @@ _START = 1
 _START_NORMALISE = 8
 #: Cycles in which LayerNorm's row-level work takes one row.
 _ROW = 4
-#: From the last beat of a row's first reading to the first of its second one, without the levels of the tree over lanes.
+#: From the last beat of a first reading to the first of the second one, without the levels of the tree over lanes.
 _SECOND = {Op.SOFTMAX: 8, Op.LAYERNORM: 36}
 
 
