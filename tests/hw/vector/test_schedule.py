@@ -14,7 +14,7 @@ from model.exact.vector.scaling import Scale
 from model.exact.vector.schedule import cycles
 from verif.vector import layernorm_of, normalise_of, requantise16_of, softmax_of, traffic
 
-#: (rows, cols, group): one beat a row; rows that hide the wait for a second reading, and that do not; one row left over.
+#: (rows, cols, group): rows of one beat, rows that hide the wait for a second reading, a last group of one.
 SHAPES = [(1, 1, 16), (20, 2, 16), (17, 7, 16), (5, 11, 3), (4, 2, 1), (33, 1, 16)]
 
 
