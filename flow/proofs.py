@@ -12,30 +12,38 @@ from verif.formal.harness import PROPERTIES
 from verif.formal.run import Proof
 from verif.formal.run import prove as run
 
+_RUNS = {"prove": "induction", "bmc": "from reset", "cover": "cover points"}
+
 
 def prove(config: MachineConfig, depth: int, timeout_s: float, console: Console) -> bool:
-    """Induction; from reset, `depth` cycles, whatever induction says; covers as far. Prints a table.
+    """Induction; where it does not close, up to `depth` cycles from reset; cover points as far. Prints a table.
 
-    Returns whether nothing is refuted and the properties hold without limit, or for `depth` cycles in which every
-    cover point is reached: fewer cycles than a few tiles need would show next to nothing.
+    Returns whether the properties hold, without limit or from reset for as many cycles as it takes to reach every
+    cover point: what is assumed leaves tiles that fill the queues and follow each other.
     Raises VidaError as `verif.formal.run.prove`.
     """
     block, proofs = issue_unit(config).__name__, {}
-    for mode, cycles in (("prove", 1), ("bmc", depth), ("cover", depth)):
-        with console.status(f"{block} of {config.name}: {mode}"):
+
+    def attempt(mode: str, cycles: int) -> Proof:
+        with console.status(f"{block} of {config.name}: {_RUNS[mode]}"):
             proofs[mode] = run(config, mode, cycles, timeout_s)
+        return proofs[mode]
+
+    proof = attempt("prove", 1)
+    if proof.verdict != "proved":
+        proof = attempt("bmc", depth)
+    holds, cycles = proof.verdict in ("proved", "bounded"), proof.depth if proof.verdict == "bounded" else depth
+    reached = attempt("cover", cycles).verdict == "reached"
     table = Table("block", "configuration", "run", "result", "s", box=None, pad_edge=False)
-    names = {"prove": "induction", "bmc": "from reset", "cover": "cover points"}
     for mode, proof in proofs.items():
-        table.add_row(block, f"{config.name} {config.allocation.value} depth {config.depth}", names[mode],
+        table.add_row(block, f"{config.name} {config.allocation.value} depth {config.depth}", _RUNS[mode],
                       _verdict(mode, proof), f"{proof.seconds:.0f}")
     console.print(table)
     console.print("properties, of every digit: " + "; ".join(PROPERTIES))
     for proof in proofs.values():
         if proof.trace:
             console.print(f"[red]refuted[/]: waves {proof.trace}", soft_wrap=True)
-    verdicts = {proof.verdict for proof in proofs.values()}
-    return "refuted" not in verdicts and ("proved" in verdicts or {"bounded", "reached"} <= verdicts)
+    return holds and reached
 
 
 def _verdict(mode: str, proof: Proof) -> str:
