@@ -104,6 +104,23 @@ def test_a_bad_response_is_reported_and_nothing_is_written_after_it(bus_bytes, u
     simulation.run(test)
 
 
+def test_done_does_not_come_with_a_bad_response():
+    ram, dut, pulses = AxiMemory(16, 8, pause=0.3), AxiWriter(16, 16, 8, 3, Access.STORE), []
+    ram.bad = {512: FaultKind.SLVERR.value}
+    simulation = Bench(dut)
+    simulation.serve(ram.serve_writes, dut.bus)
+    simulation.serve(send, dut.unit, [0] * 2)
+    simulation.serve(count, dut, pulses)
+
+    async def test(ctx):
+        await send(ctx, dut.command, [{"address": address, "units": 1, "last": 1} for address in (0, 512)])
+        await ctx.tick().until(~dut.busy)
+        await ctx.tick().repeat(3)
+        assert len(pulses) == 1 and ctx.get(dut.fault.kind) == FaultKind.SLVERR
+
+    simulation.run(test)
+
+
 @pytest.mark.parametrize("bus_bytes, unit", [(8, 64), (64, 16)])
 def test_stop_ends_without_units(bus_bytes, unit):
     ram, dut, pulses = AxiMemory(bus_bytes, 8, pause=0.2), AxiWriter(bus_bytes, unit, 8, 3, Access.STORE), []

@@ -57,7 +57,7 @@ async def finished(ctx, pulses, number):
 def test_every_shape_of_transfer_is_the_laws(bus_bytes, ccpes, pause):
     config, draw = small(bus_bytes, ccpes), random.Random(bus_bytes + ccpes)
     dut, simulation, ram, store, indices, pulses = setup(config, pause)
-    transfers = [random_transfer(draw, config, len(ram.bytes), TABLE, indices) for _ in range(15)]
+    transfers = [random_transfer(draw, config, len(ram.bytes), TABLE, indices) for _ in range(10)]
     want = stored(ram, store, transfers, config.line_bytes)
 
     async def test(ctx):
@@ -135,7 +135,7 @@ def test_a_bus_error_ends_all_and_clear_begins_anew(bus_bytes, ccpes, response):
     simulation.run(test)
 
 
-@pytest.mark.parametrize("after", [1, 5, 9, 14, 23, 40, 77])
+@pytest.mark.parametrize("after", [1, 5, 9, 23, 77])
 @pytest.mark.parametrize("table", [False, True])
 def test_stop_at_any_time_leaves_it_ready_for_the_next(after, table):
     config = small(16, 2)
