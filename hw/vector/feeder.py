@@ -46,6 +46,7 @@ def set_rows(m: Module, name: str, p, walker: RowWalker) -> None:
                  walk.width.eq(Cat(Cat(p.op == op.value for op in widths if widths[op] == width).any()
                                    if width in widths.values() else Const(0, 1) for width in (1, 2, 4)))]
     if name == "x":
+        m.d.comb += walk.transposed.eq(p.x_transposed)
         m.d.comb += walk.twice.eq(Cat(p.op == op.value for op in TWICE).any())
 
 
@@ -86,20 +87,33 @@ class RowReader(Component):
                      self.command.ready.eq(queue.i.ready), walker.command.valid.eq(command.valid & wanted),
                      command.ready.eq(walker.command.ready | ~wanted)]
         set_rows(m, self._name, command.p, walker)
+        place, request = walker.o.p, self.request.p
+        m.d.comb += [request[name].eq(place[name]) for name in ("address", "transposed", "word", "stride")]
         m.d.comb += [self.request.valid.eq(walker.o.valid & asked.i.ready),
-                     self.request.p.address.eq(walker.o.p.address),
                      walker.o.ready.eq(self.request.ready & asked.i.ready), asked.i.payload.eq(walker.o.payload),
                      asked.i.valid.eq(walker.o.valid & self.request.ready)]
-        part, last = Signal.like(asked.o.p.beats), Signal()
-        m.d.comb += [last.eq(part == asked.o.p.beats), self.o.valid.eq(self.data.valid & asked.o.valid),
-                     self.data.ready.eq(asked.o.valid & self.o.ready & last),
-                     asked.o.ready.eq(self.data.valid & self.o.ready & last)]
+        part, last, which = Signal.like(asked.o.p.beats), Signal(), asked.o.p
+        early = which.transposed & (which.part != TILE - 1)      # a part of a slice that is not whole yet
+        m.d.comb += [last.eq(early | (part == which.beats)), self.o.valid.eq(self.data.valid & asked.o.valid & ~early),
+                     self.data.ready.eq(asked.o.valid & (self.o.ready | early) & last),
+                     asked.o.ready.eq(self.data.valid & (self.o.ready | early) & last)]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += part.eq(Mux(last, 0, part + 1))
-        self._elements(m, asked.o.p, part)
+        self._elements(m, which, part, self._gather(m, which) if self._name == "x" else None)
         return m
 
-    def _elements(self, m: Module, which, part) -> None:
+    def _gather(self, m: Module, which) -> list:
+        """The elements of a transposed slice: of each part one of every word, the parts before the last kept."""
+        now = [word.word_select(which.row, 32) for word in self.data.p]
+        kept = [[Signal(32, name=f"kept_{part}_{c}") for c in range(len(now))] for part in range(TILE - 1)]
+        with m.If(self.data.valid & self.data.ready):
+            for part, row in enumerate(kept):
+                with m.If(which.part == part):
+                    m.d.sync += [keep.eq(value) for keep, value in zip(row, now, strict=True)]
+        rows = [*kept, now]
+        return [rows[column % TILE][column // TILE].as_signed() for column in range(self._config.columns)]
+
+    def _elements(self, m: Module, which, part, turned) -> None:
         """Of the line at hand: the row's slice by its width, then the beat's elements."""
         widths = set(WIDTHS[self._name].values()) if self._name in WIDTHS else {4}
         elements = []
@@ -114,6 +128,9 @@ class RowReader(Component):
                     chosen = which.width[n] if len(widths) > 1 else 1
                     with m.If(chosen):
                         m.d.comb += element.eq(forms[width])
+            if turned is not None:
+                with m.If(which.transposed):
+                    m.d.comb += element.eq(turned[column])
             elements.append(element)
         lanes = self._config.lanes
         with m.Switch(part):

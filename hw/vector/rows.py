@@ -18,17 +18,21 @@ def rows_layout(config: MachineConfig) -> data.StructLayout:
 
     `width`: lines of a slice's tile, one-hot (1 int8, 2 int16, 4 int32). Row i is number i, or where `mapped` number
     i % inner x inner_stride + i / inner x outer_stride. `twice`: groups of `GROUP_MAX` rows are passed two times.
-    `same`: every row is the first, a line a slice.
+    `same`: every row is the first, a line a slice. `transposed` (int32): the matrix in memory is the transpose.
     """
     return data.StructLayout({
         "address": address_shape(config), "pitch": PITCH_BITS, "width": 3, "rows": 16, "cols": 16, "mapped": 1,
-        "inner": 16, "inner_stride": 16, "outer_stride": 16, "twice": 1, "same": 1})
+        "inner": 16, "inner_stride": 16, "outer_stride": 16, "twice": 1, "same": 1, "transposed": 1})
 
 
 def slice_layout(config: MachineConfig) -> data.StructLayout:
-    """A slice: line, row within the tile, beats of `lanes` elements less one, and whether it is the walk's last."""
+    """A slice: line, row within the tile, beats of `lanes` elements less one, and whether it is the walk's last.
+
+    A transposed one comes in `TILE` parts: part r holds columns r, r + 4, ... of four rows, word `word` of CCPEs lines.
+    """
     return data.StructLayout({"address": address_shape(config), "row": range(TILE), "width": 3,
-                              "beats": range(max(2, config.columns // config.lanes)), "end": 1})
+                              "beats": range(max(2, config.columns // config.lanes)), "end": 1, "transposed": 1,
+                              "word": exact_log2(config.ccpes), "stride": PITCH_BITS, "part": range(TILE)})
 
 
 class RowWalker(Component):
@@ -44,7 +48,7 @@ class RowWalker(Component):
     command : In(stream of rows)
     o : Out(stream of slices)
 
-    Latency: 1 cycle. Throughput: a slice a cycle, a cycle lost between two walks.
+    Latency: 1 cycle. Throughput: a slice, or a part of one, a cycle; a cycle lost between two walks.
     """
 
     latency = 1
@@ -60,16 +64,21 @@ class RowWalker(Component):
         # Where a row is: its number, its place within `inner`, the number with which `inner` began, rows from it on.
         place = data.StructLayout({"row": 16, "inside": 16, "began": 16, "left": 16})
         here, after, group = (Signal(place, name=name) for name in ("here", "after", "group"))
-        cols, offset = Signal(16), Signal(16)        # of the row: columns left, lines passed
+        cols, offset, part = Signal(16), Signal(16), Signal(range(TILE))    # of the row: columns left, lines passed
         last = {name: Signal(name=f"last_{name}") for name in ("slice", "row", "pass")}
-        m.d.comb += [last["slice"].eq(cols <= self._config.columns), last["row"].eq(after.left == 0)]
+        whole = ~walk.transposed | (part == TILE - 1)
+        m.d.comb += [last["slice"].eq((cols <= self._config.columns) & whole), last["row"].eq(after.left == 0)]
         self._passes(m, walk, here, after, group, last)
-        self._slice(m, walk, here, cols, offset)
+        self._slice(m, walk, here, cols, offset, part)
         step = Signal()
         m.d.comb += [self.o.valid.eq(active), self.command.ready.eq(~active), step.eq(active & self.o.ready),
                      self.o.p.end.eq(last["slice"] & last["row"] & last["pass"])]
         with m.If(step):
-            m.d.sync += [cols.eq(cols - self._config.columns), offset.eq(offset + walk.width)]
+            with m.If(whole):
+                across = Mux(walk.transposed, walk.pitch << exact_log2(self._config.ccpes), walk.width)
+                m.d.sync += [cols.eq(cols - self._config.columns), offset.eq(offset + across), part.eq(0)]
+            with m.Else():
+                m.d.sync += part.eq(part + 1)
             with m.If(last["slice"]):
                 m.d.sync += [cols.eq(walk.cols), offset.eq(0)]
             with m.If(self.o.p.end):
@@ -100,12 +109,15 @@ class RowWalker(Component):
         with m.If(self.command.valid & self.command.ready):
             m.d.sync += [second.eq(0), count.eq(0)]
 
-    def _slice(self, m: Module, walk, here, cols, offset) -> None:
-        """The line of this slice: tile row, slice, and the row's line within the tile."""
+    def _slice(self, m: Module, walk, here, cols, offset, part) -> None:
+        """The line of this slice: tile row, slice, and the row's line within the tile; or where its columns begin."""
         columns, lanes, o = self._config.columns, self._config.lanes, self.o.p
         inside = Mux(walk.width[2], here.row[:2], Mux(walk.width[1], here.row[1:2], 0))
         down = (here.row >> exact_log2(TILE)) * walk.pitch
-        m.d.comb += [o.address.eq(walk.address + offset + Mux(walk.same, 0, down + inside)), o.row.eq(here.row),
-                     o.width.eq(walk.width)]
+        turned = ((here.row >> exact_log2(columns)) << exact_log2(TILE)) + part
+        m.d.comb += [
+            o.address.eq(walk.address + offset + Mux(walk.transposed, turned, Mux(walk.same, 0, down + inside))),
+            o.row.eq(here.row), o.width.eq(walk.width), o.transposed.eq(walk.transposed), o.part.eq(part),
+            o.word.eq(here.row >> exact_log2(TILE)), o.stride.eq(walk.pitch)]
         if columns > lanes:
             m.d.comb += o.beats.eq(Mux(cols < columns, (cols - 1) >> ceil_log2(lanes), columns // lanes - 1))

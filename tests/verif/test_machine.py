@@ -72,7 +72,7 @@ def wrong(**fields):
 
 WRONG = {"illegal": ([bytes(64), encode(instruction(Opcode.END))], "instruction"),
          "deadlock": (wrong(opcode=Opcode.STORE, wait=1), "deadlock"), "no memory": (wrong(dram=1 << 40), "decerr"),
-         "no buffer": (wrong(rows=9, lines=4000), "address"), "truncated": (wrong()[:1], "address")}
+         "no buffer": (wrong(buffer=4000, lines=200), "address"), "truncated": (wrong()[:1], "address")}
 
 
 @pytest.mark.parametrize("program, status", WRONG.values(), ids=WRONG)
