@@ -36,7 +36,7 @@ class Lanes(ABC):
     """
 
     def __init__(self, tiles: list[Tile], config: MachineConfig) -> None:
-        self._tiles, self._config = tiles, config
+        self._tiles, self._config, self._per_residue = tiles, config, config.slots_per_residue
         self._beats = [(n, beat, b + 1 == len(tile.beats))
                        for n, tile in enumerate(tiles) for b, beat in enumerate(tile.beats)]
         self._next_beat = 0

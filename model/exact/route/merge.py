@@ -71,11 +71,11 @@ class MergeLanes(Lanes):
 
     def _places(self) -> bool | None:
         """Where every queue has room for a whole beat."""
-        limit = self._config.queue_depth - self._config.slots_per_residue
+        limit = self._config.queue_depth - self._per_residue
         return True if all(len(queue) <= limit for queue in self._behind) else None
 
     def _store(self, beat: Beat, places: bool, tile: int) -> None:
-        per_bank = self._config.slots_per_residue
+        per_bank = self._per_residue
         for b, queue in enumerate(self._behind):
             queue += [_Entry(segment, tile, segment.rows)
                       for segment in beat[b * per_bank:(b + 1) * per_bank] if segment is not None]

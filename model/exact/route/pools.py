@@ -55,7 +55,9 @@ class Pool:
 
     def issued(self, lane: str) -> None:
         """The lane has issued what it took."""
-        self.entries = [None if entry is not None and entry.lane == lane else entry for entry in self.entries]
+        for n, entry in enumerate(self.entries):
+            if entry is not None and entry.lane == lane:
+                self.entries[n] = None
 
 
 class PoolLanes(Lanes):
@@ -118,9 +120,9 @@ class PoolLanes(Lanes):
     def _places(self) -> list[list[int]] | None:
         """Free positions of every pool, where each has room for a whole beat."""
         free = [pool.free() for pool in self.pools]
-        return free if all(len(positions) >= self._config.slots_per_residue for positions in free) else None
+        return free if all(len(positions) >= self._per_residue for positions in free) else None
 
     def _store(self, beat: Beat, places: list[list[int]], tile: int) -> None:
-        per_pool = self._config.slots_per_residue
+        per_pool = self._per_residue
         for j, (pool, free) in enumerate(zip(self.pools, places)):
             pool.write(beat[j * per_pool:(j + 1) * per_pool], free, tile, self._tiles[tile].threshold)
