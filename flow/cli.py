@@ -142,8 +142,29 @@ def compare(first: Annotated[str, typer.Argument(metavar="A", help="preset or TO
 def simulate(bench: Annotated[list[str] | None, typer.Argument(help="benches to run; default: all")] = None,
              preset: Annotated[str | None, typer.Option("--preset", "-p", metavar="NAME|FILE.toml", help="run on this "
                                                         "configuration only; default: each bench's own")] = None,
-             seed: Seed = 1) -> None:
-    """The cocotb benches under Verilator: bit-exact to the law under random stalls. Waves of failures are kept."""
+             seed: Seed = 1,
+             model: Annotated[str | None, typer.Option("--model", "-m", help="instead: a sampling run of this network "
+                                                       "(tiny, small) on the whole machine")] = None,
+             method: Annotated[str, typer.Option(help="of the run: dense, original, ditto or vida")] = "dense",
+             steps: Annotated[int, typer.Option(help="denoising steps of the run: 50, 20 or 8")] = 50,
+             count: Annotated[int | None, typer.Option(min=1, help="stop after so many of them")] = None,
+             bandwidth: Annotated[float | None, typer.Option(min=0.1, help="bytes a cycle of the memory, both directions "
+                                                             "together; default: what the bus carries")] = None,
+             label: Annotated[int, typer.Option(min=0, help="class to sample")] = 0,
+             waves: Annotated[Path | None, typer.Option(metavar="FILE.vcd", help="record every signal")] = None,
+             ) -> None:
+    """The cocotb benches under Verilator: bit-exact to the law under random stalls. Waves of failures are kept.
+
+    With --model: a sampling run of a trained network, every operator computed by the machine's Verilog, each step held
+    against the law.
+    """
+    if model is not None:
+        from flow.whole_run import Order
+        from flow.whole_run import simulate as whole
+        order = Order(load_config(preset or "tiny"), model, method, steps, count, label, bandwidth, waves)
+        if not whole(order, Console()):
+            raise typer.Exit(1)
+        return
     from flow.benches import run_benches
     if not run_benches(load_config(preset) if preset else None, bench or [], seed, Console()):
         raise typer.Exit(1)

@@ -2,12 +2,13 @@
 // Runs programs on a machine with a memory behind its AXI4 bus, at the simulator's own speed: Python moves bytes and
 // says start, no Python runs for a clock cycle. ports.h, generated beside it, gives the width of the bus and the units.
 //
-// Usage: machine MEMORY BANDWIDTH LATENCY PAUSE SEED TRACE
+// Usage: machine MEMORY BANDWIDTH LATENCY PAUSE SEED TRACE WAVES
 //   MEMORY     bytes of memory, from address 0
 //   BANDWIDTH  bytes a cycle that both directions share
 //   LATENCY    cycles from a read's address to its first data
 //   PAUSE      chance in 256 that a channel rests for a cycle
-//   TRACE      file for the units' activity: a word of cycle, unit and tag at every change
+//   TRACE      file for the units' activity: a word of cycle, unit and tag at every change; empty: none
+//   WAVES      VCD of every signal, where compiled for it; empty: none
 // Commands come as binary words on stdin, answers go to stdout; all words are 64 bits, little-endian:
 //   1 address size bytes      write memory
 //   2 address size            read memory: the bytes
@@ -22,6 +23,9 @@
 #include <vector>
 
 #include "ports.h"
+#ifdef WAVES
+#include "verilated_vcd_c.h"
+#endif
 
 namespace {
 
@@ -36,9 +40,17 @@ struct Burst {
 
 class Bench {
   public:
-    Bench(uint64_t size, double bandwidth, unsigned latency, unsigned pause, unsigned seed, const char* trace)
+    Bench(uint64_t size, double bandwidth, unsigned latency, unsigned pause, unsigned seed, const char* trace,
+          const char* waves)
         : memory(size), bandwidth_(bandwidth), latency_(latency), pause_(pause), state_(seed * 2654435761u + 1),
           trace_(*trace ? std::fopen(trace, "wb") : nullptr) {
+#ifdef WAVES
+        Verilated::traceEverOn(true);
+        top.trace(&waves_, 99);
+        if (*waves) waves_.open(waves);
+#else
+        (void)waves;
+#endif
         top.rst = 1;
         for (int n = 0; n < 4; n++) tick();
         top.rst = 0;
@@ -47,6 +59,9 @@ class Bench {
 
     ~Bench() {
         if (trace_) std::fclose(trace_);
+#ifdef WAVES
+        waves_.close();
+#endif
     }
 
     uint32_t read_register(unsigned offset) {
@@ -191,8 +206,10 @@ class Bench {
         const Burst write{top.m_axi_awaddr, top.m_axi_awlen + 1u, 0};
         if (w) take_write();
         if (trace_) record();
+        dump(2 * cycle_);
         top.clk = 1;
         top.eval();
+        dump(2 * cycle_ + 1);
         top.clk = 0;
         if (ar) reads_.push_back(read);
         if (aw) writes_.push_back(write);
@@ -204,6 +221,14 @@ class Bench {
         if (w) top.m_axi_wready = 0;
         if (b) top.m_axi_bvalid = 0;
         cycle_++;
+    }
+
+    void dump(uint64_t time) {
+#ifdef WAVES
+        if (waves_.isOpen()) waves_.dump(time);
+#else
+        (void)time;
+#endif
     }
 
     void record() {
@@ -227,6 +252,9 @@ class Bench {
     bool write_credit_ = false;
     uint32_t shown_[units] = {};
     std::FILE* trace_;
+#ifdef WAVES
+    VerilatedVcdC waves_;
+#endif
 };
 
 uint64_t word() {
@@ -238,9 +266,9 @@ uint64_t word() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 7) return 2;
+    if (argc != 8) return 2;
     Bench bench(std::strtoull(argv[1], nullptr, 10), std::atof(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]),
-                std::atoi(argv[5]), argv[6]);
+                std::atoi(argv[5]), argv[6], argv[7]);
     for (;;) {
         const uint64_t command = word(), address = word(), size = word();
         if (command == 1 && std::fread(&bench.memory[address], 1, size, stdin) != size) return 2;

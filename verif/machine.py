@@ -66,16 +66,17 @@ class SimulatedMachine:
     bus : the memory's behaviour
     limit : cycles after which a program is given up
     trace : file for the units' activity (see `read_trace`); None: none
+    waves : VCD of every signal; None: none. Its simulator is slower and is built for itself.
     """
 
     def __init__(self, config: MachineConfig, dram_bytes: int, bus: Bus | None = None, limit: int = 50_000_000,
-                 trace: Path | None = None) -> None:
+                 trace: Path | None = None, waves: Path | None = None) -> None:
         bus = bus or Bus()
         self.config, self.limit, self.dram_bytes = config, limit, dram_bytes
         self._names = tuple(counter_bits(config))
-        executable, _ = compiled("machine", config, _HARNESS, lambda: _design(config))
+        executable, _ = compiled("machine", config, _HARNESS, lambda: _design(config), waves=waves is not None)
         bandwidth = 2 * config.bus_bytes if bus.bandwidth is None else bus.bandwidth
-        arguments = [dram_bytes, bandwidth, bus.latency, round(256 * bus.pause), bus.seed, trace or ""]
+        arguments = [dram_bytes, bandwidth, bus.latency, round(256 * bus.pause), bus.seed, trace or "", waves or ""]
         self._process = subprocess.Popen([executable, *map(str, arguments)], stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE)
 
