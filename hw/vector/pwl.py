@@ -11,6 +11,9 @@ from amaranth.utils import ceil_log2
 
 from hw.vector.tables import BASE_BITS, INPUT_BITS_MAX, OUTPUT_BITS, SEGMENT_BITS, SLOPE_BITS, Table
 
+#: Widest remainder that is multiplied in one step.
+_ONE_STEP_BITS = 7
+
 
 class TableUnit(Component):
     """Evaluate one of some functions by a line in each of 64 segments.
@@ -33,14 +36,14 @@ class TableUnit(Component):
     y : Out(unsigned(16))
         `round_shift(base + slope * remainder, shift)`.
 
-    Latency: 2 cycles. Throughput: an input a cycle.
+    Latency: 2 cycles, 3 where a remainder has more than 7 bits. Throughput: an input a cycle.
     Numerics: product 23 bits signed, sum 30; the rounding's half is part of the base held here.
     """
 
-    latency = 2
-
     def __init__(self, *tables: Table) -> None:
         self._tables = tables
+        self._wide = max(table.remainder_bits for table in tables) > _ONE_STEP_BITS
+        self.latency = 3 if self._wide else 2
         super().__init__({"advance": In(1), "which": In(ceil_log2(len(tables))), "x": In(unsigned(INPUT_BITS_MAX)),
                           "y": Out(unsigned(OUTPUT_BITS))})
 
@@ -59,7 +62,14 @@ class TableUnit(Component):
                         m.d.sync += [base.eq(_read([half + word for word in table.bases], BASE_BITS, row)),
                                      slope.eq(_read(table.slopes, SLOPE_BITS, row))]
         with m.If(self.advance):
-            m.d.sync += [rest.eq(remainder), total.eq(base + slope * rest)]
+            m.d.sync += rest.eq(remainder)
+            if self._wide:      # two part products, then their sum
+                cut = len(rest) // 2
+                low, high = Signal(signed(BASE_BITS + 1)), Signal(signed(SLOPE_BITS + len(rest) - cut))
+                m.d.sync += [low.eq(base + slope * rest[:cut]), high.eq(slope * rest[cut:]),
+                             total.eq(low + (high << cut))]
+            else:
+                m.d.sync += total.eq(base + slope * rest)
         return m
 
 

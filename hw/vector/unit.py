@@ -61,9 +61,9 @@ class VectorUnit(Component):
         int8 or int16 results; `last` with each row's last beat.
 
     Latency: 22 cycles from a beat's arrival to `o`. A second reading follows the last beat of its row's first one after
-    `second_latency` cycles or more: log2(lanes) + 8 for softmax, + 36 for LayerNorm.
+    `second_latency` cycles or more: log2(lanes) + 8 for softmax, + 37 for LayerNorm.
     Throughput: a beat a cycle; a command takes 22 cycles more than it has beats of x, where the rows of a group that
-    follow one hide that row's `second_latency` (15 rows of 3 beats do), and 7 more for NORMALISE's first row.
+    follow one hide that row's `second_latency` (15 rows of 3 beats do), and 8 more for NORMALISE's first row.
     Numerics: the laws of `model/exact/vector/`, bit for bit (docs/numerics.md).
     """
 

@@ -173,7 +173,7 @@ def test_a_beat_a_cycle_after_the_stated_latency(play, name):
     out, x, command = run.moved["o"], run.moved["x"], run.moved["command"][0]
     # Two beats of x wait in front for the command; the last one then enters in the cycle behind its arrival.
     assert out[-1] - x[-1] == dut.latency
-    assert out[-1] - command == len(x) + dut.latency - 1 + (7 if name == "normalise" else 0)
+    assert out[-1] - command == len(x) + dut.latency - 1 + (8 if name == "normalise" else 0)
 
 
 @pytest.mark.parametrize("lanes", [1, 8])
