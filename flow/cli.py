@@ -148,7 +148,7 @@ def simulate(bench: Annotated[list[str] | None, typer.Argument(help="benches to 
              method: Annotated[str, typer.Option(help="of the run: dense, original, ditto or vida")] = "dense",
              steps: Annotated[int, typer.Option(help="denoising steps of the run: 50, 20 or 8")] = 50,
              count: Annotated[int | None, typer.Option(min=1, help="stop after so many of them")] = None,
-             bandwidth: Annotated[float | None, typer.Option(min=0.1, help="bytes a cycle of the memory, both directions "
+             bandwidth: Annotated[float | None, typer.Option(min=0.1, help="bytes a cycle of the memory, both ways "
                                                              "together; default: what the bus carries")] = None,
              label: Annotated[int, typer.Option(min=0, help="class to sample")] = 0,
              waves: Annotated[Path | None, typer.Option(metavar="FILE.vcd", help="record every signal")] = None,
