@@ -42,7 +42,7 @@ def prove(config: MachineConfig, depth: int, timeout_s: float, console: Console)
     console.print("properties, of every digit: " + "; ".join(PROPERTIES))
     for proof in proofs.values():
         if proof.trace:
-            console.print(f"[red]refuted[/]: waves {proof.trace}", soft_wrap=True)
+            console.print(f"[red]refuted[/]: {'; '.join(proof.failed)} (waves {proof.trace})", soft_wrap=True)
     return holds and reached
 
 

@@ -19,7 +19,7 @@ def outcome(monkeypatch, tmp_path, **verdicts):
         runs.append((mode, cycles))
         verdict, shown = verdicts[mode] if isinstance(verdicts[mode], tuple) else (verdicts[mode], cycles)
         trace = tmp_path / "trace.vcd" if verdict == "refuted" else None
-        return Proof(verdict, shown, 1.0, trace, tmp_path / "sby.log")
+        return Proof(verdict, shown, 1.0, trace, tmp_path / "sby.log", ("issued once",))
 
     monkeypatch.setattr(proofs, "run", run)
     holds = proofs.prove(load_config("default"), 12, 600, console)
@@ -42,4 +42,4 @@ def test_bound_counts_as_far_as_covers_are_reached(monkeypatch, tmp_path):
     {"prove": "open", "bmc": "open", "cover": "reached"}])
 def test_anything_less_is_no_proof(monkeypatch, tmp_path, verdicts):
     _, holds, text = outcome(monkeypatch, tmp_path, **verdicts)
-    assert not holds and ("refuted: waves" in text) == ("refuted" in verdicts.values())
+    assert not holds and ("refuted: issued once (waves" in text) == ("refuted" in verdicts.values())

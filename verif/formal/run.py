@@ -47,13 +47,15 @@ _WAVES = {"bmc": "aigsmt bitwuzla\n"}
 class Proof:
     """What a run showed. `verdict`: proved (by induction, for any length), bounded (no counterexample in `depth`
     cycles from reset), reached (every cover within `depth` cycles), refuted (`trace`), open (no answer in time, a
-    cover that is not reached, or an induction that does not close)."""
+    cover that is not reached, or an induction that does not close). `failed`: what a refutation, or the step of an
+    induction, leads to."""
 
     verdict: str
     depth: int
     seconds: float
     trace: Path | None
     log: Path
+    failed: tuple[str, ...] = ()
 
 
 def tools() -> dict[str, Path]:
@@ -96,10 +98,16 @@ def prove(config: MachineConfig, mode: str = "prove", depth: int = 1, timeout_s:
     """
     if config.lane is not Lane.DIGIT:
         raise VidaError(f"nothing to prove of {config.name}: lane is {config.lane.value}, must be digit")
-    found = tools()
+    tools()
     folder = folder or build_folder("formal", f"{config.name}_{config.digest()[:8]}_{mode}")
+    return solve(Harness(config, strengthen=mode == "prove").rtlil(), config.name, mode, depth, timeout_s, folder)
+
+
+def solve(circuit: str, name: str, mode: str, depth: int, timeout_s: float, folder: Path) -> Proof:
+    """Ask about a circuit with assertions, assumptions and covers, in RTLIL with top module `harness`; as `prove`."""
+    found = tools()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "harness.il").write_text(Harness(config, strengthen=mode == "prove").rtlil())
+    (folder / "harness.il").write_text(circuit)
     (folder / "harness.sby").write_text(_SBY.format(mode=mode, depth=depth, engine=_ENGINES[mode],
                                                     waves=_WAVES.get(mode, ""), timeout=max(1, int(timeout_s))))
     options = [part for key in ("yosys", "smtbmc", "witness", "abc") for part in (f"--{key}", found[key])]
@@ -107,7 +115,7 @@ def prove(config: MachineConfig, mode: str = "prove", depth: int = 1, timeout_s:
     path = os.pathsep.join([str(_solver(folder)), os.environ.get("PATH", os.defpath)])
     log, begun = folder / "sby.log", time.monotonic()
     # sby itself ends its solvers at the limit: they are in process groups of their own, out of reach from here.
-    run_tool(command, cwd=folder, log=log, timeout_s=timeout_s + 60, what=f"proving {config.name}",
+    run_tool(command, cwd=folder, log=log, timeout_s=timeout_s + 60, what=f"proving {name}",
              env={**os.environ, "PATH": path}, check=False)
     return _outcome(folder, mode, depth, time.monotonic() - begun)
 
@@ -120,11 +128,19 @@ def _outcome(folder: Path, mode: str, depth: int, seconds: float) -> Proof:
         raise VidaError(f"sby failed (log: {log})")
     if status == "PASS":
         return Proof({"prove": "proved", "bmc": "bounded", "cover": "reached"}[mode], depth, seconds, None, log)
+    failed = _failed(folder, text)
     traces = sorted(folder.glob("out/engine_0/trace*.vcd"))
     if status == "FAIL" and traces and mode != "cover":
-        return Proof("refuted", depth, seconds, traces[0], log)
+        return Proof("refuted", depth, seconds, traces[0], log, failed)
     # abc says "3 + :" once nothing was found up to cycle 3.
     cycles = [int(cycle) for cycle in re.findall(r"engine_0: (\d+) \+ :", text)]
     if mode == "bmc" and status == "TIMEOUT" and any(cycles):
         return Proof("bounded", max(cycles), seconds, None, log)
-    return Proof("open", depth, seconds, None, log)
+    return Proof("open", depth, seconds, None, log, failed)
+
+
+def _failed(folder: Path, log: str) -> tuple[str, ...]:
+    """Names of the assertions that sby's log says failed: it has their cells."""
+    cell = re.compile(r'cell \$check \$(\d+)\n\s*parameter \\FORMAT "(.*)"')
+    names = dict(cell.findall((folder / "harness.il").read_text()))
+    return tuple(dict.fromkeys(names[number] for number in re.findall(r"failed assertion \S*check_(\d+)", log)))
