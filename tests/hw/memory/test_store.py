@@ -157,3 +157,19 @@ def test_stop_at_any_time_leaves_it_ready_for_the_next(after, table):
         assert ram.bytes == want
 
     simulation.run(test)
+
+
+def test_the_stated_latency():
+    dut, simulation, *_ = setup(small(16, 2), 0.0)
+
+    async def test(ctx):
+        await send(ctx, dut.command, [command(Transfer(0, 0, 1, 1, 0, 0), TABLE)])
+        cycles = {}
+        for cycle in range(1, 20):
+            for name, signal in (("bus", dut.bus.awvalid), ("request", dut.request.valid)):
+                if ctx.get(signal):
+                    cycles.setdefault(name, cycle)
+            await ctx.tick()
+        assert cycles == {"bus": Store.latency, "request": Store.latency}
+
+    simulation.run(test)
