@@ -24,6 +24,7 @@ class Operand:
     base, pitch, width, ccpes : as in `model.exact.machine.matrix.Matrix`
     rows, cols : its shape
     word : first word in its line (int8 only)
+    origin : first line of the whole matrix, by which it is given back
     """
 
     base: int
@@ -33,11 +34,17 @@ class Operand:
     rows: int
     cols: int
     word: int = 0
+    origin: int = 0
 
     @property
     def matrix(self) -> Matrix:
         """Where the elements lie."""
         return Matrix(self.base, self.pitch, self.width, self.ccpes)
+
+    @property
+    def across(self) -> int:
+        """Lines of a row of its tiles."""
+        return self.width * tiles(TILE * self.word + self.cols, TILE * self.ccpes)
 
     def part(self, row: int = 0, rows: int | None = None, col: int = 0, cols: int | None = None) -> Operand:
         """Rows and columns from `row` and `col`, multiples of 4 (columns of a line, but for int8)."""
@@ -50,8 +57,8 @@ class Operand:
 
     def lines(self) -> int:
         """A mask with bit n set for every line n that the matrix touches."""
-        across = self.width * tiles(TILE * self.word + self.cols, TILE * self.ccpes)
-        count, one = tiles(self.rows, TILE), (1 << across) - 1
+        across, count = self.across, tiles(self.rows, TILE)
+        one = (1 << across) - 1
         if self.pitch == across:
             return (1 << across * count) - 1 << self.base
         return sum(one << self.base + i * self.pitch for i in range(count))
@@ -93,6 +100,7 @@ class Buffer:
         self._free = [[span] for span in spans]
         self._next = [first for first, _ in spans]
         self._taken: dict[int, tuple[int, int]] = {}  # first line -> span, end
+        self._holders: dict[int, int] = {}
 
     def bank(self, line: int) -> int:
         """The bank of a line."""
@@ -123,11 +131,18 @@ class Buffer:
         self._free[span] += [rest for rest in ((start, first), (first + lines, end)) if rest[0] < rest[1]]
         self._free[span].sort()
         self._next[span] = first + lines
-        self._taken[first] = span, first + lines
+        self._taken[first], self._holders[first] = (span, first + lines), 1
         return first
+
+    def hold(self, base: int) -> None:
+        """What `take` gave has one more holder, and stays until the last one gives it back."""
+        self._holders[base] += 1
 
     def give(self, base: int) -> None:
         """Give back what `take` gave."""
+        self._holders[base] -= 1
+        if self._holders[base]:
+            return
         span, last = self._taken.pop(base)
         gaps = sorted([*self._free[span], (base, last)])
         merged = [gaps[0]]
@@ -151,14 +166,19 @@ class Buffer:
         return [Buffer(self.config, [spans[part * count + (n + part) % count] for part in range(parts)])
                 for n in range(count)] if size else []
 
-    def matrix(self, rows: int, cols: int, width: int, avoid: Iterable[int] = (), transposed: bool = False,
+    def matrix(self, rows: int, cols: int, width: int, avoid: Iterable[int] = (), transposed: int = 0,
                what: str = "matrix") -> Operand:
-        """Lines for a matrix; one that is read transposed gets an odd pitch and whole sets of ccpes blocks."""
+        """Lines for a matrix.
+
+        If it is read transposed, `transposed` rows at a time (0: never), it gets an odd pitch, and room behind it for
+        the blocks of the last set of ccpes that is read.
+        """
         ccpes = self.config.ccpes
         across, down = width * tiles(cols, TILE * ccpes), tiles(rows, TILE)
         if transposed:
-            across, down = across | 1, down + ccpes - 1
-        return Operand(self.take(across * down, avoid, what), across, width, ccpes, rows, cols)
+            across, down = across | 1, down + -tiles(transposed, TILE) % ccpes
+        base = self.take(across * down, avoid, what)
+        return Operand(base, across, width, ccpes, rows, cols, origin=base)
 
     def row(self, cols: int, what: str = "row") -> Row:
         """Lines for a row of parameters."""

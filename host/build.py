@@ -16,7 +16,7 @@ from hw.config import TILE, MachineConfig
 from hw.control.isa import ROW_SUMS, Opcode, VectorOp, instruction
 from hw.errors import VidaError
 from hw.payloads import Init
-from model.exact.machine.matrix import line_bytes
+from model.exact.machine.matrix import line_bytes, tiles
 from model.exact.machine.vector import WIDTHS
 from model.exact.vector.scaling import Scale
 
@@ -61,52 +61,80 @@ class Builder:
     def _add(self, opcode: Opcode, fields: dict[str, Any], reads: int, writes: int, cost: Cost) -> None:
         self.tasks.append(Task(opcode, fields, reads, writes, self.operator, cost))
 
-    def move(self, opcode: Opcode, address: int, near: Operand | Row) -> None:
-        """LOAD or STORE a whole matrix or row, whose lines lie together at `address` in DRAM."""
-        lines = near.lines()
-        count, size = lines.bit_count(), line_bytes(self.config.ccpes)
-        fields = dict(dram=address, rows=1, lines=count, buffer=near.base)
-        reads, writes = (0, lines) if opcode is Opcode.LOAD else (lines, 0)
-        self._add(opcode, fields, reads, writes, move_cost(count * size, self.config))
+    def move(self, opcode: Opcode, address: int, near: Operand | Row, piece: int | None = None) -> None:
+        """LOAD or STORE a matrix or row, whose lines lie together at `address` in DRAM.
 
-    def matmul(self, left: Operand, right: Operand, unit: int = 0, transposed: bool = False, bias: Row | None = None,
+        Moves of one piece, a number, keep their order; those without number must not touch what another writes.
+        """
+        size, rows, across = line_bytes(self.config.ccpes), 1, near.lines().bit_count()
+        fields: dict[str, Any] = dict(dram=address, buffer=near.base)
+        if isinstance(near, Operand) and near.across != near.pitch:
+            rows, across = tiles(near.rows, TILE), near.across
+            fields |= dict(dram_pitch=across * size, buffer_pitch=near.pitch)
+        fields |= dict(rows=rows, lines=across)
+        far = 0 if piece is None else 1 << self.config.buffers * self.config.buffer_lines + ROW_SUMS + piece
+        reads, writes = (far, near.lines()) if opcode is Opcode.LOAD else (near.lines(), far)
+        self._add(opcode, fields, reads, writes, move_cost(rows * across * size, self.config))
+
+    def matmul(self, left: Operand, right: Operand, unit: int = 0, transposed: bool = False,
+               init: Operand | Row | None = None, init_transposed: bool = False, reference: Operand | None = None,
                acc: Operand | None = None, int8: Operand | None = None, scale: Row | None = None,
                shift: int = 0) -> None:
-        """left @ right (right^T where it is transposed) + bias, to accumulators, or requantised to int8, or both.
+        """init + (left - reference) @ right (right^T where it is transposed): accumulators, int8, or both.
 
-        K beyond the rows of a right slot goes in chunks that add to the accumulators, which are needed then.
+        `init` is a row (bias) or a matrix. K beyond the rows of a right slot goes in chunks that add to the
+        accumulators, which are needed then.
         """
         step = self.config.right_rows
         if left.cols > step:
             step -= step % self.config.columns
         for first in range(0, left.cols, step):
             k, last = min(step, left.cols - first), first + step >= left.cols
-            init = bias if first == 0 else acc
             part = right.part(col=first, cols=k) if transposed else right.part(row=first, rows=k)
-            self._chunk(left.part(col=first, cols=k), part, unit, transposed, init, acc, int8 if last else None, scale,
-                        shift)
+            fields, reads = self._operands(left.part(col=first, cols=k), part, unit, transposed,
+                                           reference and reference.part(col=first, cols=k))
+            more, begins = self._init(init if first == 0 else acc, init_transposed and first == 0)
+            ends, results, writes = self._results(acc, int8 if last else None, scale, shift)
+            cost = matmul_cost(fields["rows"], fields["cols"], k, self.config)
+            self._add(Opcode.MATMUL, fields | more | ends, reads | begins | results, writes, cost)
 
-    def _chunk(self, left: Operand, right: Operand, unit: int, transposed: bool, init: Operand | Row | None,
-               acc: Operand | None, int8: Operand | None, scale: Row | None, shift: int) -> None:
-        rows, k = left.rows, left.cols
-        cols = right.rows if transposed else right.cols
-        fields: dict[str, Any] = dict(
-            unit=unit, skip=int(self.skip), threshold=self.threshold, rows=rows, cols=cols, k=k, current=left.base,
-            left_pitch=left.pitch, left_word=left.word, right=right.base, right_pitch=right.pitch,
-            right_transposed=int(transposed), right_word=right.word)
-        reads, writes = left.lines() | right.lines(), 0
-        if init is not None:
-            reads |= init.lines()
-            fields |= dict(init=Init.BIAS, init_address=init.base)
-            if isinstance(init, Operand):
-                fields |= dict(init=Init.TILE, init_pitch=init.pitch)
+    def _operands(self, left: Operand, right: Operand, unit: int, transposed: bool,
+                  reference: Operand | None) -> tuple[dict[str, Any], int]:
+        """Fields of the operands, and the lines they lie in."""
+        fields = dict(
+            unit=unit, skip=int(self.skip), threshold=self.threshold, rows=left.rows,
+            cols=right.rows if transposed else right.cols, k=left.cols, current=left.base, left_pitch=left.pitch,
+            left_word=left.word, right=right.base, right_pitch=right.pitch, right_transposed=int(transposed),
+            right_word=right.word)
+        reads = left.lines() | right.lines()
+        if reference is not None:
+            if (reference.pitch, reference.word) != (left.pitch, left.word):
+                raise ValueError(f"reference of pitch {reference.pitch}, word {reference.word}, left operand "
+                                 f"{left.pitch}, {left.word}")
+            fields |= dict(use_reference=1, reference=reference.base)
+            reads |= reference.lines()
+        return fields, reads
+
+    def _init(self, init: Operand | Row | None, transposed: bool) -> tuple[dict[str, Any], int]:
+        if init is None:
+            return {}, 0
+        if isinstance(init, Row):
+            return dict(init=Init.BIAS, init_address=init.base), init.lines()
+        return dict(init=Init.TILE, init_address=init.base, init_pitch=init.pitch,
+                    init_transposed=int(transposed)), init.lines()
+
+    def _results(self, acc: Operand | None, int8: Operand | None, scale: Row | None,
+                 shift: int) -> tuple[dict[str, Any], int, int]:
+        """Fields of the results, the lines of the multipliers, the lines that are written."""
+        fields: dict[str, Any] = {}
+        reads = writes = 0
         if acc is not None:
             writes |= acc.lines()
             fields |= dict(emit_accumulators=1, accumulators=acc.base, acc_pitch=acc.pitch)
         if int8 is not None:
-            reads, writes = reads | scale.lines(), writes | int8.lines()
+            reads, writes = scale.lines(), writes | int8.lines()
             fields |= dict(emit_int8=1, int8=int8.base, int8_pitch=int8.pitch, scale=scale.base, shift=shift)
-        self._add(Opcode.MATMUL, fields, reads, writes, matmul_cost(rows, cols, k, self.config))
+        return fields, reads, writes
 
     def vector(self, op: VectorOp, x: Operand, out: Operand, y: Operand | None = None, u: Row | None = None,
                v: Row | None = None, one: Scale | None = None, mapping: Mapping | None = None, mapped: str = "",

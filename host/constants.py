@@ -20,17 +20,21 @@ from model.exact.vector.scaling import Scale
 
 @dataclass(frozen=True)
 class Weights:
-    """A linear operator in the buffer: int8 (K, N), bias, and the multipliers of what follows it, if any."""
+    """A linear operator in the buffer: int8 (K, N), bias, and the multipliers of what follows it, if any.
+
+    `bias_values` is the bias, for who begins with it elsewhere.
+    """
 
     right: Operand
     bias: Row
     scale: Row | None
+    bias_values: Tensor
 
     def part(self, first: int, cols: int) -> Weights:
         """Columns from `first`, a multiple of a line's."""
         columns = TILE * self.right.ccpes
         return Weights(self.right.part(col=first, cols=cols), self.bias.part(first, cols, columns),
-                       self.scale and self.scale.part(first, cols, columns))
+                       self.scale and self.scale.part(first, cols, columns), self.bias_values[first:first + cols])
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Loader:
     def weights(self, name: str, linear: Linear, scale: Scale | None = None) -> Weights:
         """A linear operator with its bias and the multipliers that follow it."""
         right, bias = self.matrix(f"{name}.right", linear.right), self.row(f"{name}.bias", linear.bias)
-        return Weights(right, bias, scale and self.scale(f"{name}.scale", scale, right.cols))
+        return Weights(right, bias, scale and self.scale(f"{name}.scale", scale, right.cols), linear.bias)
 
     def block(self, c: BlockConstants, head_dim: int) -> BlockWeights:
         """All of a block."""

@@ -99,7 +99,7 @@ class Sampler:
     Parameters
     ----------
     lowered : what is run
-    machine : where; its DRAM gets the image, and the setup program runs at once
+    machine : where; its DRAM gets the image, the setup program runs at once and a sampling run begins
     watch : called with the outcome of every program; None: none
 
     Raises VidaError where a program stops with a status.
@@ -110,6 +110,12 @@ class Sampler:
         for address, data in lowered.image.contents.items():
             machine.write(address, data)
         self._run("setup")
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a new sampling run: nothing is left of the one before."""
+        for address, data in self.lowered.image.fresh.items():
+            self.machine.write(address, data)
 
     def _run(self, name: str) -> None:
         outcome = self.machine.run(self.lowered.image.pieces[name][0])

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import heapq
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+import numpy as np
+
 from hw.control.isa import Opcode
-from hw.errors import VidaError
 
 #: Of a queue: opcode and index of the unit.
 Queue = tuple[Opcode, int]
@@ -37,7 +41,7 @@ class Task:
     Members
     -------
     opcode, fields : of the instruction, without wait, signal and tag
-    reads, writes : masks of buffer lines (and, above them, of entries of the row-sum memory)
+    reads, writes : masks of buffer lines, and above them of entries of the row-sum memory and of pieces of DRAM
     operator : name of the operator it belongs to
     cost : predicted cycles
     """
@@ -60,22 +64,28 @@ def dependencies(tasks: Sequence[Task]) -> list[set[int]]:
 
     Reads wait for the last writer of every line; writes for it and all its readers.
     """
-    written = 0
-    for task in tasks:
-        written |= task.writes
+    places = max((task.reads | task.writes).bit_length() for task in tasks) if tasks else 0
+    writer = np.full(places, -1)
+    readers: list[set[int]] = [set() for _ in range(places)]
+    places_of = cache(_set_bits)
     found: list[set[int]] = []
     for index, task in enumerate(tasks):
-        before: set[int] = set()
-        read, write = task.reads & written, task.writes
-        for earlier in range(index - 1, -1, -1):
-            if not read | write:
-                break
-            other = tasks[earlier]
-            if other.writes & (read | write) or other.reads & write:
-                before.add(earlier)
-                read, write = read & ~other.writes, write & ~other.writes
-        found.append(before)
+        read, write = places_of(task.reads), places_of(task.writes)
+        before = {int(n) for n in np.unique(writer[np.concatenate([read, write])]) if n >= 0}
+        before = before.union(*(readers[place] for place in write))
+        writer[write] = index
+        for place in write:
+            readers[place].clear()
+        for place in read:
+            readers[place].add(index)
+        found.append(before - {index})
     return found
+
+
+def _set_bits(mask: int) -> np.ndarray:
+    """Positions of the bits of `mask` that are 1."""
+    data = np.frombuffer(mask.to_bytes(mask.bit_length() // 8 + 1, "little"), dtype=np.uint8)
+    return np.flatnonzero(np.unpackbits(data, bitorder="little"))
 
 
 def needs_token(task: Task, earlier: Task) -> bool:
@@ -87,22 +97,43 @@ def needs_token(task: Task, earlier: Task) -> bool:
     return task.queue != earlier.queue or bool(earlier.writes & task.reads)
 
 
-def through_vector(tasks: Sequence[Task], before: list[set[int]], first: Opcode, second: Opcode) -> None:
-    """Replace every dependency of a `second` on a `first` of another queue by two through a VECTOR, in place.
+def resequence(tasks: Sequence[Task], before: Sequence[set[int]], opcode: Opcode,
+               shift: int) -> tuple[list[Task], list[set[int]]]:
+    """Tasks and dependencies in another right order: those of `opcode` `shift` places later or (negative) earlier."""
+    after: list[list[int]] = [[] for _ in tasks]
+    for index, earlier in enumerate(before):
+        for other in earlier:
+            after[other].append(index)
+    open_ = [len(earlier) for earlier in before]
+    keys = [index + shift * (task.opcode is opcode) for index, task in enumerate(tasks)]
+    ready = [(keys[index], index) for index, count in enumerate(open_) if not count]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        index = heapq.heappop(ready)[1]
+        order.append(index)
+        for other in after[index]:
+            open_[other] -= 1
+            if not open_[other]:
+                heapq.heappush(ready, (keys[other], other))
+    place = {index: n for n, index in enumerate(order)}
+    return [tasks[index] for index in order], [{place[other] for other in before[index]} for index in order]
 
-    It saves the semaphores of those queues. Raises VidaError where no VECTOR task lies between.
+
+def through_vector(tasks: Sequence[Task], before: list[set[int]], first: Opcode, second: Opcode) -> None:
+    """Replace dependencies of a `second` on a `first` of another queue by two, in place, where a VECTOR lies between.
+
+    It saves the semaphores of those queues.
     """
     vectors = [index for index, task in enumerate(tasks) if task.opcode is Opcode.VECTOR]
     for index, task in enumerate(tasks):
         if task.opcode is not second:
             continue
         for earlier in [n for n in before[index] if tasks[n].opcode is first and tasks[n].queue != task.queue]:
-            between = [n for n in vectors if earlier < n < index]
-            if not between:
-                raise VidaError(f"{task.operator}: no vector operation between {first.name} and {second.name}; "
-                                "a machine with fewer PEGs needs none")
-            middle = next((n for n in between if earlier in before[n]),
-                          next((n for n in reversed(between) if n in before[index]), between[-1]))
-            before[middle].add(earlier)
-            before[index].discard(earlier)
-            before[index].add(middle)
+            between = vectors[bisect_right(vectors, earlier):bisect_left(vectors, index)]
+            if between:
+                middle = next((n for n in between if earlier in before[n]),
+                              next((n for n in reversed(between) if n in before[index]), between[-1]))
+                before[middle].add(earlier)
+                before[index].discard(earlier)
+                before[index].add(middle)

@@ -19,11 +19,13 @@ class Image:
     -------
     pieces : name -> (address, bytes reserved)
     contents : address -> bytes that are there before the first program runs
+    fresh : address -> bytes that are there before the first step of every sampling run
     size : bytes in all
     """
 
     pieces: dict[str, tuple[int, int]] = field(default_factory=dict)
     contents: dict[int, bytes] = field(default_factory=dict)
+    fresh: dict[int, bytes] = field(default_factory=dict)
     size: int = 0
 
     def reserve(self, name: str, size: int) -> int:

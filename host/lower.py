@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 from host.allocate import Buffer, DoesNotFit, Operand, Row
-from host.blocks import Block, Group, groups
+from host.blocks import Block
 from host.build import Builder
 from host.constants import BlockWeights, Ends, Loader, load_ends
+from host.ditto import DittoProducts
+from host.groups import Group, groups
 from host.layouts import matrix_bytes, matrix_lines
+from host.products import Products, SkippingProducts
 from host.program import Lowered, assemble
+from host.vida import VidaProducts
 from hw.config import TILE, Lane, MachineConfig
 from hw.control.isa import Opcode, VectorOp
 from hw.errors import VidaError
@@ -16,8 +20,9 @@ from model.exact.machine.matrix import line_bytes
 from model.exact.network import QuantisedNetwork
 from model.networks import NetworkConfig
 
-#: Methods that can be lowered, and whether zero digits are skipped.
-METHODS = {"dense": False, "original": True}
+#: Methods that can be lowered.
+METHODS: dict[str, type[Products]] = {
+    "dense": Products, "original": SkippingProducts, "ditto": DittoProducts, "vida": VidaProducts}
 #: Digits up to which a segment may go to the sparse lane, where the allocation has a static threshold.
 THRESHOLD = 2
 
@@ -40,7 +45,8 @@ class Lowering:
         self.network, self.shape, self.config, self.method = network, network.config, config, method
         self.places, self.under_way = min(places, len(network.blocks)), under_way
         self.resident = self.places == len(network.blocks)
-        self.builder = Builder(config, METHODS[method] and config.lane is Lane.DIGIT, THRESHOLD)
+        self.builder = Builder(config, METHODS[method].skips and config.lane is Lane.DIGIT, THRESHOLD)
+        self.products = METHODS[method](self.builder, network.config)
         self._place_in_dram()
 
     def _place_in_dram(self) -> None:
@@ -63,6 +69,7 @@ class Lowering:
         stream = builder.buffer.matrix(shape.frames * shape.tokens, shape.dim, 2, what="residual stream")
         lines = self._vectors() * self._row_lines()
         modulation = Row(builder.buffer.take(lines, what="modulation"), lines)
+        self.products.setup()
         ends = load_ends(Loader(builder), self.network)
         turns: list[dict] = [{} for _ in range(self.places)]
         weights = [self._weights(index, turns) for index in range(len(turns))]
@@ -92,10 +99,11 @@ class Lowering:
         for index, axis in enumerate(self.shape.blocks):
             if not self.resident:
                 self._weights(index, turns)
-            block = Block(builder, f"block{index}", self.shape, self.network.blocks[index], weights[index],
+            block = Block(self.products, f"block{index}", self.shape, self.network.blocks[index], weights[index],
                           vectors[6 * index:6 * index + 6])
             for group in groups(stream, self.shape, axis, self.config.pegs, buffers):
                 block.emit(group)
+            self.products.end_block()
         self._head(ends, stream, frames, vectors[-2], vectors[-1])
 
     def _move(self, opcode: Opcode, name: str, near: Operand, first: int, width: int) -> None:
@@ -116,14 +124,13 @@ class Lowering:
             small = group.buffer.matrix(group.rows, shape.patch_dim, 1, (pixels.base, ends.embed.right.base))
             builder.vector(VectorOp.REQUANTISE16, pixels, small, one=network.embed_scale)
             builder.operator = "embed"
-            acc = group.buffer.matrix(group.rows, shape.dim, 4, (small.base, ends.embed.right.base))
-            builder.matmul(small, ends.embed.right, group.unit, bias=ends.embed.bias, acc=acc)
+            acc = self.products.linear(group, small, ends.embed)
             builder.operator = "embed.residual"
             params = network.embed_residual
             builder.vector(VectorOp.RESIDUAL, acc, group.stream, y=group.stream, u=ends.embed.scale, v=ends.one,
                            shift=params.branch.shift, shift2=params.fraction)
             for operand in (pixels, small, acc):
-                group.buffer.give(operand.base)
+                group.buffer.give(operand.origin)
 
     def _head(self, ends: Ends, stream: Operand, frames: list[Group], shift: Row, scale: Row) -> None:
         """The stream's last norm and the head, whose accumulators go to DRAM."""
@@ -134,13 +141,12 @@ class Lowering:
             builder.vector(VectorOp.LAYERNORM, group.stream, h, u=scale, v=shift, one=norm.output,
                            epsilon=norm.epsilon)
             builder.operator = "head"
-            acc = group.buffer.matrix(group.rows, shape.patch_dim, 4, (h.base, ends.head.right.base))
-            builder.matmul(h, ends.head.right, group.unit, bias=ends.head.bias, acc=acc)
+            acc = self.products.linear(group, h, ends.head)
             builder.operator = "head.store"
             first = (group.stream.base - stream.base) // stream.pitch * TILE
             self._move(Opcode.STORE, "output", acc, first, 4)
             for operand in (h, acc):
-                group.buffer.give(operand.base)
+                group.buffer.give(operand.origin)
 
 
 def check(shape: NetworkConfig, config: MachineConfig) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from host.graph import Task, dependencies
+from host.graph import Task
 from host.image import Image
 from host.schedule import Slot, schedule
 from host.tokens import assign, reduce_pairs
@@ -34,8 +34,7 @@ class Program:
 
 def assemble(tasks: Sequence[Task], operators: list[str]) -> Program:
     """Order `tasks`, give them semaphores, and tags: places in `operators`, which grows by new names."""
-    before = dependencies(tasks)
-    reduce_pairs(tasks, before)
+    tasks, before = reduce_pairs(tasks)
     slots = schedule(tasks, before)
     masks = assign(tasks, before, slots)
     for task in tasks:

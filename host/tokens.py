@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from host.graph import Queue, Task, needs_token, through_vector
+from host.graph import Queue, Task, dependencies, needs_token, resequence, through_vector
 from host.schedule import Slot
 from hw.control.isa import SEMAPHORES, Opcode
 from hw.errors import VidaError
@@ -20,17 +20,27 @@ Pair = tuple[Queue, Queue]
 
 
 def pairs(tasks: Sequence[Task], before: Sequence[set[int]]) -> set[Pair]:
-    """Queues between which there are dependencies, (first, second)."""
+    """Different queues between which there are dependencies, (first, second)."""
     return {(tasks[n].queue, tasks[index].queue) for index, earlier in enumerate(before) for n in earlier
-            if needs_token(tasks[index], tasks[n])}
+            if tasks[n].queue != tasks[index].queue}
 
 
-def reduce_pairs(tasks: Sequence[Task], before: list[set[int]]) -> None:
-    """Lead dependencies among PEGs, LOAD and STORE through the vector unit where there are many queues."""
+def reduce_pairs(tasks: Sequence[Task]) -> tuple[list[Task], list[set[int]]]:
+    """`tasks` in an order that is right, and their dependencies, between few enough queues where that can be.
+
+    Dependencies among PEGs, LOAD and STORE are led through the vector unit, for which STOREs come later and LOADs
+    earlier, so that a VECTOR lies between them and what they serve.
+    """
     peg, load, store = Opcode.MATMUL, Opcode.LOAD, Opcode.STORE
-    for first, second in ((peg, peg), (store, peg), (peg, load), (store, load), (load, peg)):
+    tasks, before = list(tasks), dependencies(tasks)
+    for second, shift, kinds in ((store, 24, ((peg, peg), (store, peg), (peg, load), (peg, store))),
+                                 (load, -40, ((load, peg),))):
         if len(pairs(tasks, before)) > SEMAPHORES:
-            through_vector(tasks, before, first, second)
+            tasks, before = resequence(tasks, before, second, shift)
+        for kind in kinds:
+            if len(pairs(tasks, before)) > SEMAPHORES:
+                through_vector(tasks, before, *kind)
+    return tasks, before
 
 
 @dataclass

@@ -66,10 +66,11 @@ def test_what_is_free_is_split_into_parts_in_different_banks(buffer):
     assert buffer.split(200) == []
 
 
-def test_a_matrix_read_transposed_has_an_odd_pitch_and_whole_sets_of_blocks(buffer):
-    matrix = buffer.matrix(8, 32, 1, transposed=True)
+@pytest.mark.parametrize(("rows", "room"), [(8, 0), (4, 1), (12, 1)])
+def test_a_matrix_read_transposed_has_an_odd_pitch_and_whole_sets_of_blocks(buffer, rows, room):
+    matrix = buffer.matrix(24, 32, 1, transposed=rows)
     assert matrix.pitch == 5
-    assert buffer.free_lines() == 128 - 5 * 3
+    assert buffer.free_lines() == 128 - 5 * (6 + room)
 
 
 @pytest.mark.parametrize("width", [1, 2, 4])

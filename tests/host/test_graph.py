@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from host.graph import Cost, Task, dependencies, needs_token, through_vector
+from host.graph import Cost, Task, dependencies, needs_token, resequence, through_vector
 from host.schedule import schedule
 from host.tokens import assign
 from hw.control.isa import SEMAPHORES, Opcode
@@ -107,8 +107,29 @@ def test_dependencies_go_through_the_vector_unit():
     through_vector(tasks, before, LOAD, MATMUL)
     through_vector(tasks, before, MATMUL, LOAD)
     assert before == [set(), {0}, {1}, {2}, {0, 3}]
-    with pytest.raises(VidaError, match="no vector operation between LOAD and MATMUL"):
-        through_vector([tasks[0], tasks[2]], [set(), {0}], LOAD, MATMUL)
+
+
+def test_a_dependency_stays_where_no_vector_lies_between():
+    tasks = [_task(VECTOR, writes=2), _task(LOAD, writes=1), _task(MATMUL, reads=3)]
+    before = dependencies(tasks)
+    through_vector(tasks, before, LOAD, MATMUL)
+    assert before == [set(), set(), {0, 1}]
+    again, before = resequence(tasks, before, LOAD, -2)
+    assert [task.opcode for task in again] == [LOAD, VECTOR, MATMUL]
+    through_vector(again, before, LOAD, MATMUL)
+    assert before == [set(), {0}, {1}]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_another_order_is_right_too(seed):
+    tasks = _random(150, seed)
+    before = dependencies(tasks)
+    again, moved = resequence(tasks, before, LOAD, -30)
+    assert all(m < n for n, earlier in enumerate(moved) for m in earlier)
+    order = [next(n for n, other in enumerate(tasks) if other is task) for task in again]
+    assert [{order[m] for m in earlier} for earlier in moved] == [before[n] for n in order]
+    loads = [[n for n, task in enumerate(some) if task.opcode is LOAD] for some in (tasks, again)]
+    assert sum(loads[1]) < sum(loads[0])
 
 
 def test_more_queues_than_semaphores_are_refused():

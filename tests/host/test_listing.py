@@ -13,6 +13,12 @@ def test_work_of_the_listing_is_the_networks(lowered):
     assert found["head.store"].bytes == 64 * 16 * 4
 
 
+def test_moves_are_listed_apart_from_what_they_serve(lowered):
+    found = work(lowered("ditto").step, lowered("ditto").operators, lowered("ditto").config)
+    assert found["block0.fc1"].unit == "MATMUL"
+    assert found["block0.fc1.store"].bytes == 64 * 32 + 64 * 128 * 4
+
+
 def test_a_person_can_read_it(lowered):
     text = table(lowered())
     assert text.startswith("dense on tiny: ")

@@ -7,18 +7,18 @@ from host.lower import Lowering, lower
 from hw.config import load_config
 from hw.control.isa import Opcode
 from hw.errors import VidaError
-from model.exact.operators import Operators
 from model.exact.step import denoise
+from model.methods import method
 from model.networks import NetworkConfig
 from model.quantise import load_quantised
 
 
 def _same_as_the_law(lowered, machine, label=1, steps=(0, 1)):
-    """Run the first steps of 50 on the machine and compare each with the law."""
-    sampler, network = Sampler(lowered, machine), lowered.network
+    """Run steps of 50 on the machine and compare each with the law of its method."""
+    sampler, network, operators = Sampler(lowered, machine), lowered.network, method(lowered.method)
     video = network.noise[label]
     for step in steps:
-        want = denoise(network, video, label, step, 50, Operators())
+        want = denoise(network, video, label, step, 50, operators)
         assert torch.equal(sampler.step(video, label, step, 50), want)
         video = want
 
@@ -58,6 +58,35 @@ def test_original_is_dense_with_zeros_skipped(lowered):
     _same_as_the_law(lowered("original"), _machine(lowered("original")), steps=(7,))
 
 
+@pytest.mark.parametrize("name", ["ditto", "vida"])
+@pytest.mark.parametrize("seed", [None, 0, 1, 2])
+def test_methods_of_differences_are_their_laws(lowered, name, seed):
+    _same_as_the_law(lowered(name), _machine(lowered(name), seed=seed), steps=(0, 1, 2))
+
+
+@pytest.mark.parametrize("name", ["ditto", "vida"])
+@pytest.mark.parametrize("changes", [{"ccpes": 1}, {"ccpes": 4}, {"right_rows": 16}], ids=str)
+def test_methods_of_differences_on_other_machines(lowered, name, changes):
+    _same_as_the_law(lowered(name, **changes), _machine(lowered(name, **changes), seed=1), steps=(30, 31))
+
+
+def test_a_new_run_of_ditto_begins_anew(lowered):
+    ditto = lowered("ditto")
+    sampler, network = Sampler(ditto, _machine(ditto)), ditto.network
+    first = sampler.step(network.noise[0], 0, 0, 50)
+    sampler.step(first, 0, 1, 50)
+    sampler.begin()
+    assert torch.equal(sampler.step(network.noise[0], 0, 0, 50), first)
+
+
+def test_differences_are_what_is_multiplied(lowered):
+    """Of every product but those the method computes whole: embed, qkv, out, fc1, fc2 and head, and spatial scores."""
+    referred = {lowered("ditto").operators[item["tag"]] for item in lowered("ditto").step.instructions
+                if item.opcode is Opcode.MATMUL and item["use_reference"]}
+    names = {f"block{n}.{kind}" for n in range(2) for kind in ("qkv", "out", "fc1", "fc2")}
+    assert referred == names | {"block0.scores", "embed", "head"}
+
+
 @pytest.mark.parametrize("seed", [None, 0])
 def test_small_on_default(lowered, seed):
     small = lowered(preset="default", network="small")
@@ -84,7 +113,7 @@ def test_what_does_not_fit_is_refused_with_what_would(changes, words):
 
 def test_unknown_methods_and_odd_shapes_are_refused():
     network = load_quantised("tiny")[0]
-    with pytest.raises(VidaError, match="method 'magic' cannot be lowered: dense, original"):
+    with pytest.raises(VidaError, match="method 'magic' cannot be lowered: dense, original, ditto, vida can"):
         lower(network, load_config("tiny"), "magic")
     odd = NetworkConfig(frames=6, size=12, patch=4, dim=32, heads=2, pairs=1, classes=4)
     object.__setattr__(network, "config", odd)

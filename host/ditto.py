@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Method `ditto`: left operands as differences to the timestep before, whose accumulators are carried in DRAM.
+
+Exact. Scores of spatial attention take two products, as in `model.methods.Ditto`. Whole operands, zeros skipped, where
+a difference would cost more than it saves: in the attention along the few frames, and in probabilities times values,
+whose second product needs the values transposed on the left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from host.allocate import Buffer, Operand
+from host.build import Builder
+from host.constants import Weights
+from host.groups import Group
+from host.layouts import matrix_bytes
+from host.products import Attention, Products, by_columns
+from hw.control.isa import Opcode
+from model.networks import NetworkConfig
+
+
+class Carried:
+    """Matrices that a step leaves in DRAM for the next, each in a numbered piece of the image."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.builder = builder
+        self._addresses: list[int] = []
+        self._given: list[tuple[Buffer, Operand]] = []
+
+    def load(self, near: Operand, fresh: Tensor) -> int:
+        """Emit the LOAD of a matrix that is `fresh` before the first step; returns the number of its piece."""
+        image, piece = self.builder.image, len(self._addresses)
+        data = matrix_bytes(fresh, near.width, near.ccpes)
+        self._addresses.append(image.reserve(f"carried.{piece}", len(data)))
+        image.fresh[self._addresses[piece]] = data
+        self._move(Opcode.LOAD, piece, near)
+        return piece
+
+    def store(self, piece: int, near: Operand, buffer: Buffer) -> None:
+        """Emit the STORE that the next step's `load` reads, and hold its lines until `settle`."""
+        self._move(Opcode.STORE, piece, near)
+        buffer.hold(near.origin)
+        self.give(near, buffer)
+
+    def give(self, near: Operand, buffer: Buffer) -> None:
+        """Give a matrix back with the next `settle`."""
+        self._given.append((buffer, near))
+
+    def settle(self) -> None:
+        """A vector operation has come since, and may wait in place of who takes the lines that are free now."""
+        for buffer, near in self._given:
+            buffer.give(near.origin)
+        self._given.clear()
+
+    def _move(self, opcode: Opcode, piece: int, near: Operand) -> None:
+        operator = self.builder.operator
+        self.builder.operator = f"{operator}.{opcode.name.lower()}"
+        self.builder.move(opcode, self._addresses[piece], near, piece)
+        self.builder.operator = operator
+
+
+class DittoAttention(Attention):
+    """Scores as S_ref + dQ K_ref^T + Q dK^T, the second product and its result transposed."""
+
+    def __init__(self, builder: Builder, network: NetworkConfig, group: Group, qkv: Operand, carried: Carried) -> None:
+        super().__init__(builder, network, group, qkv)
+        self.carried = carried
+        before = group.buffer.matrix(group.rows, 3 * self.dim, 1, (qkv.base,), group.length)
+        self.before, pair = before, before.part(cols=2 * self.dim)
+        self.piece = carried.load(pair, _zeros(pair))
+
+    def scores(self, first: int) -> tuple[Operand, bool]:
+        """Transposed."""
+        if first:
+            self.carried.settle()
+        (q, k, _), unit, n = self.head(first), self.group.unit, self.group.length
+        q_before, k_before = (self.before.part(col=part * self.dim + first, cols=self.size) for part in range(2))
+        turned = self.group.buffer.matrix(n, n, 4, (q.base,), n)
+        piece = self.carried.load(turned, _zeros(turned))
+        half = self.group.buffer.matrix(n, n, 4, (q.base, turned.base), n)
+        self.builder.matmul(q, k_before, unit, transposed=True, reference=q_before, init=turned, init_transposed=True,
+                            acc=half)
+        self.builder.matmul(k, q, unit, transposed=True, reference=k_before, init=half, init_transposed=True,
+                            acc=turned)
+        self.carried.store(piece, turned, self.group.buffer)
+        self.carried.give(half, self.group.buffer)
+        return turned, True
+
+    def close(self) -> None:
+        """As `Attention.close`; queries and keys go to DRAM."""
+        self.carried.store(self.piece, self.qkv.part(cols=2 * self.dim), self.group.buffer)
+        self.carried.give(self.before, self.group.buffer)
+        super().close()
+
+
+class DittoProducts(Products):
+    """Differences to the timestep before."""
+
+    skips = True
+
+    def __init__(self, builder: Builder, network: NetworkConfig) -> None:
+        super().__init__(builder, network)
+        self.carried = Carried(builder)
+
+    def linear(self, group: Group, left: Operand, weights: Weights, int8: Operand | None = None,
+               shift: int = 0) -> Operand | None:
+        """As `Products.linear`, on the accumulators of the timestep before."""
+        self.carried.settle()
+        before, piece = self._before(group, left, weights)
+        if int8 is None:
+            acc = self._product(group, left, before, weights)
+        else:
+            acc = None
+            for first, part in by_columns(weights, self.network.dim):
+                small = int8.part(col=first, cols=part.right.cols)
+                group.buffer.give(self._product(group, left, before, part, small, shift).origin)
+        self._after(group, left, before, piece)
+        return acc
+
+    def columns(self, group: Group, left: Operand, weights: Weights) -> Iterator[tuple[int, Weights, Operand]]:
+        """As `Products.columns`."""
+        self.carried.settle()
+        before, piece = self._before(group, left, weights)
+        for first, part in by_columns(weights, self.network.dim):
+            yield first, part, self._product(group, left, before, part)
+            self.carried.settle()
+        self._after(group, left, before, piece)
+
+    def _before(self, group: Group, left: Operand, weights: Weights) -> tuple[Operand, int]:
+        """The left operand of the timestep before, and its piece of DRAM."""
+        before = group.buffer.matrix(left.rows, left.cols, 1, (left.base, weights.right.base))
+        return before, self.carried.load(before, _zeros(before))
+
+    def _after(self, group: Group, left: Operand, before: Operand, piece: int) -> None:
+        self.carried.store(piece, left, group.buffer)
+        self.carried.give(before, group.buffer)
+
+    def _product(self, group: Group, left: Operand, before: Operand, weights: Weights, int8: Operand | None = None,
+                 shift: int = 0) -> Operand:
+        """Accumulators of the timestep before, made those of this one."""
+        acc = group.buffer.matrix(left.rows, weights.right.cols, 4, (left.base, weights.right.base, before.base))
+        piece = self.carried.load(acc, weights.bias_values.expand(left.rows, -1))
+        self.builder.matmul(left, weights.right, group.unit, reference=before, init=acc, acc=acc, int8=int8,
+                            scale=weights.scale, shift=shift)
+        self.carried.store(piece, acc, group.buffer)
+        return acc
+
+    def attention(self, group: Group, qkv: Operand) -> Attention:
+        """The attention of a group."""
+        if group.mapping is not None:
+            return super().attention(group, qkv)
+        return DittoAttention(self.builder, self.network, group, qkv, self.carried)
+
+    def end_block(self) -> None:
+        """Nothing is held from block to block."""
+        self.carried.settle()
+
+
+def _zeros(like: Operand) -> Tensor:
+    return Tensor([0]).long().expand(like.rows, like.cols)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The products of a step as MATMULs. Here: of whole operands (`dense`, `original`); methods derive from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from host.allocate import Operand
+from host.build import Builder
+from host.constants import Weights
+from host.groups import Group
+from hw.config import TILE
+from model.networks import NetworkConfig
+
+
+class Attention:
+    """Both products of a group's attention; `qkv` (rows, 3 dim) int8 has queries, keys and values side by side."""
+
+    #: Scores are read transposed.
+    turns = False
+
+    def __init__(self, builder: Builder, network: NetworkConfig, group: Group, qkv: Operand) -> None:
+        self.builder, self.group, self.qkv = builder, group, qkv
+        self.dim, self.size = network.dim, network.head_dim
+
+    def head(self, first: int) -> tuple[Operand, Operand, Operand]:
+        """Queries, keys and values of the head whose columns begin at `first`."""
+        return tuple(self.qkv.part(col=part * self.dim + first, cols=self.size) for part in range(3))
+
+    def scores(self, first: int) -> tuple[Operand, bool]:
+        """Accumulators of a head's scores, and whether they are transposed."""
+        (q, k, _), group, n = self.head(first), self.group, self.group.length
+        scores = group.buffer.matrix(group.rows, n, 4, (self.qkv.base,), n if self.turns else 0)
+        for row in range(0, group.rows, n):
+            self.builder.matmul(q.part(row, n), k.part(row, n), group.unit, transposed=True, acc=scores.part(row, n))
+        return scores, False
+
+    def values(self, first: int, p: Operand) -> Operand:
+        """Accumulators of probabilities `p` times a head's values."""
+        v, group, n = self.head(first)[2], self.group, self.group.length
+        values = group.buffer.matrix(group.rows, self.size, 4, (p.base, self.qkv.base))
+        for row in range(0, group.rows, n):
+            self.builder.matmul(p.part(row, n), v.part(row, n), group.unit, acc=values.part(row, n))
+        return values
+
+    def close(self) -> None:
+        """All heads are done; gives `qkv` back."""
+        self.group.buffer.give(self.qkv.origin)
+
+
+class Products:
+    """Whole operands."""
+
+    skips = False
+
+    def __init__(self, builder: Builder, network: NetworkConfig) -> None:
+        self.builder, self.network = builder, network
+
+    def setup(self) -> None:
+        """Emit what has to be in the buffer before the first step."""
+
+    def linear(self, group: Group, left: Operand, weights: Weights, int8: Operand | None = None,
+               shift: int = 0) -> Operand | None:
+        """left @ weights + bias: accumulators, or requantised to `int8` by the weights' multipliers and `shift`."""
+        acc = None
+        if int8 is None or left.cols > self.builder.config.right_rows:
+            acc = group.buffer.matrix(left.rows, weights.right.cols, 4, (left.base, weights.right.base))
+        self.builder.matmul(left, weights.right, group.unit, init=weights.bias, acc=acc, int8=int8,
+                            scale=weights.scale, shift=shift)
+        if int8 is None:
+            return acc
+        if acc:
+            group.buffer.give(acc.origin)
+        return None
+
+    def columns(self, group: Group, left: Operand, weights: Weights) -> Iterator[tuple[int, Weights, Operand]]:
+        """left @ weights + bias as many columns at a time as the stream has: first column, weights, accumulators."""
+        for first, part in by_columns(weights, self.network.dim):
+            yield first, part, self.linear(group, left, part)
+
+    def attention(self, group: Group, qkv: Operand) -> Attention:
+        """The attention of a group."""
+        return Attention(self.builder, self.network, group, qkv)
+
+    def end_block(self) -> None:
+        """All groups of a block are emitted."""
+
+
+class SkippingProducts(Products):
+    """Whole operands, of which zero digits are skipped."""
+
+    skips = True
+
+
+def by_columns(weights: Weights, cols: int) -> list[tuple[int, Weights]]:
+    """First columns and parts of `weights`, of at most `cols` columns, a whole number of lines."""
+    total = weights.right.cols
+    if total <= cols:
+        return [(0, weights)]
+    cols -= cols % (TILE * weights.right.ccpes)
+    return [(first, weights.part(first, min(cols, total - first))) for first in range(0, total, cols)]
