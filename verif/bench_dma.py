@@ -3,11 +3,7 @@
 
 from __future__ import annotations
 
-import itertools
-import logging
 import random
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +20,12 @@ from hw.memory.buffer import Buffer
 from hw.memory.dma import Dma
 from hw.memory.rows import TransferLayout
 from model.exact.memory.transfer import Transfer
+from verif.axi_ram import Ram
 from verif.checks import Checker, Cover, report
 from verif.drivers import Source, start, stream_of
 from verif.harness import configuration, ports_of, run_block
 from verif.simulator import BenchResult
 from verif.transfers import command, random_transfer, table_lines
-
-with warnings.catch_warnings():
-    # It is written for cocotb 1, and says so at every turn.
-    warnings.simplefilter("ignore")
-    from cocotbext.axi import AxiBus, AxiRam
 
 #: Bytes of memory used, the longest wait for anything, and the rounds of a test.
 SIZE, PATIENCE, ROUNDS = 1 << 15, 20_000, 12
@@ -73,50 +65,19 @@ def run(workdir: Path, config: MachineConfig, *, seed: int = 1, coverage: bool =
     return run_block(Mover, __name__, workdir, config, seed=seed, coverage=coverage)
 
 
-class Ram(AxiRam):
-    """A memory that refuses the beats whose addresses are in `bad`."""
-
-    def __init__(self, bus: AxiBus, clock: Any, reset: Any) -> None:
-        super().__init__(bus, clock, reset, size=SIZE)
-        self.bad: set[int] = set()
-        for side in (self.read_if, self.write_if):
-            side.log.setLevel(logging.ERROR)
-        self.read_if._read, self.write_if._write = self._read, self._write
-
-    async def _read(self, address: int, length: int) -> bytes:
-        self._check(address)
-        return self.read(address, length)
-
-    async def _write(self, address: int, text: bytes) -> None:
-        self._check(address)
-        self.write(address, text)
-
-    def _check(self, address: int) -> None:
-        if address in self.bad or address >= SIZE:
-            raise ValueError(f"nothing at {address:#x}")
-
-
 class Bench:
     """Drivers around the device, the law's memory and buffer, and the rules of the bus."""
 
     def __init__(self, dut: Any, name: str, pause: float) -> None:
-        self.dut, self.config, self.pause = dut, configuration(), pause
+        self.dut, self.config = dut, configuration()
         self.draw = random.Random(f"{cocotb.RANDOM_SEED}/{name}")
         dut.clear.value = 0
         mover = ports_of(Mover(self.config))
         self.sources = {side: Source(dut, *stream_of(mover, getattr(mover, side)), pause) for side in ("load", "store")}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.ram = Ram(AxiBus.from_prefix(dut, "bus"), dut.clk, dut.rst)
-        for side, channels in ((self.ram.read_if, ("ar", "r")), (self.ram.write_if, ("aw", "w", "b"))):
-            for channel in channels if pause else ():
-                getattr(side, f"{channel}_channel").set_pause_generator(self._rests())
+        self.ram = Ram(dut, "bus", SIZE, pause, self.draw)
         self.done = {"load": 0, "store": 0}
         self.lines = [0] * (self.config.buffers * self.config.buffer_lines)
         self.checker = Checker(f"dma/{name}")
-
-    def _rests(self) -> Iterator[bool]:
-        return (self.draw.random() < self.pause for _ in itertools.count())
 
     async def begin(self) -> None:
         """Reset; fill memory with random bytes, and the whole buffer from it."""
