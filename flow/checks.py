@@ -43,6 +43,8 @@ LIMITS = (
     Limit("generate.paper.seconds", high=60),
     Limit("default.utilisation.shadow", low=0.98),
     Limit("area.lane_um2.asap7", high=49.5),
+    Limit("machine.utilisation.dense", low=0.80),
+    Limit("machine.model_error", high=0.02),
     Limit("clock.peg_ps.asap7", high=1000),
 )
 

@@ -31,6 +31,11 @@ def draw(collected: Collected, folder: Path) -> dict[str, Markup]:
         "rivals": _rivals(collected, sampled),
         "areas": pictures.areas(Tables(collected).groups, GROUP_PARTS, collected.data["synthesise"]["unit"]),
     }.items()}
+    shown["timelines"] = _svg(pictures.timelines(collected.data["machine"]["timelines"]))
+    with np.load(folder / "machine.npz") as sheets:
+        png = pictures.frames([(f"{name}, on the machine" if name != "float" else name, sheets[name])
+                               for name in sheets.files], 6)
+        shown["frames_machine"] = _png("frames from the machine", base64.b64encode(png).decode())
     shown["pareto"] = _png("throughput against area", collected.data["array"]["pareto"])
     with np.load(folder / "sheets.npz") as sheets:
         for network, scale in _SCALES.items():

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
+import matplotlib.patches
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -79,6 +80,31 @@ def digits(table: Sequence[Mapping[str, Any]]) -> str:
         place.tick_params(axis="y", length=0)
     axes[0].invert_yaxis()
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return _svg(figure)
+
+
+#: Colour of an operator by the beginning of its last part.
+_OPERATORS = {"qkv": BLUE, "scores": ORANGE, "values": RED, "out": GREEN, "fc1": SKY, "fc2": PURPLE}
+
+
+def timelines(runs: Mapping[str, Sequence[Sequence[Any]]]) -> str:
+    """Units x cycles of each run: [unit, operator, start, end] a span. Operators of the array have colours."""
+    figure = _figure(9.5, 0.5 + 0.95 * len(runs))
+    axes = figure.subplots(len(runs), 1, squeeze=False)[:, 0]
+    for place, (name, spans) in zip(axes, runs.items(), strict=True):
+        units = sorted({span[0] for span in spans}, reverse=True)
+        for row, unit in enumerate(units):
+            mine = [span for span in spans if span[0] == unit]
+            colours = [_OPERATORS.get(span[1].split(".")[1] if "." in span[1] else span[1], GRAY) for span in mine]
+            place.broken_barh([(start, end - start) for _, _, start, end in mine], (row - 0.4, 0.8), color=colours,
+                              linewidth=0)
+        place.set(yticks=range(len(units)), yticklabels=units)
+        place.set_title(f"{name}: one step", fontsize=8, fontweight="normal", pad=2)
+        place.tick_params(axis="y", length=0, labelsize=7)
+    axes[-1].set_xlabel("cycle")
+    handles = [matplotlib.patches.Patch(color=colour, label=name) for name, colour in _OPERATORS.items()]
+    figure.legend(handles=[*handles, matplotlib.patches.Patch(color=GRAY, label="other")], loc="outside upper right",
+                  ncols=7)
     return _svg(figure)
 
 

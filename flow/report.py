@@ -24,7 +24,9 @@ HEADLINES = (
     "rival.vida.same_array.psnr_db", "dense.utilisation.shadow", "dense.utilisation.inplace", "issue.schedule_ratio",
     "issue.schedule_over_bound", "issue.digit_efficiency", "area.paper.dpu_share", "area.paper.spu_share",
     "area.paper.ccpe_um2.asap7", "area.dense8.ccpe_um2.asap7", "sim.cycles_per_second", "generate.paper.seconds",
-    "array.default_over_dense8", "array.default_over_hybrid", "array.default_over_hybrid_best_depth",
+    "machine.steps_exact", "machine.utilisation.dense", "machine.psnr.vida_db", "machine.model_error",
+    "machine.sim_cycles_per_second", "array.default_over_dense8", "array.default_over_hybrid",
+    "array.default_over_hybrid_best_depth",
     "array.hybrid_over_dense", "array.hybrid_over_sparse", "area.lane_um2.asap7", "clock.peg_ps.asap7",
 )
 

@@ -7,9 +7,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from torch import Tensor
 
 from flow.pictures import frames
 from host.listing import instructions, work
@@ -72,12 +74,12 @@ def lines(run: Run, order: Order) -> list[str]:
     return [
         f"{run.exact} of {len(run.steps)} steps equal the law bit for bit"
         + (f"; PSNR of the video to float {close:.2f} dB" if len(run.steps) == order.steps else ""),
-        f"{run.cycles:,} cycles, {run.predicted * len(run.steps):,} modelled for {len(run.steps)} equal steps; "
+        f"{run.cycles:,} cycles, {run.predicted * len(run.steps):,} modelled as if nothing were skipped; "
         f"utilisation {run.utilisation():.3f} (products in range, zeros included)",
         "array stalled, cycles of all groups: " + ", ".join(f"{what} {count:,}" for what, count in waits.items()),
         f"{total['bus_read'] * config.bus_bytes:,} bytes read, {total['bus_written'] * config.bus_bytes:,} written; "
         f"{sum(total[f'{peg}_digits'] for peg in group):,} digits issued",
-        f"{run.simulated / run.seconds:,.0f} simulated cycles a second"]
+        f"{run.simulated / run.cpu_seconds:,.0f} simulated cycles a CPU second"]
 
 
 def operator_table(run: Run) -> Table:
@@ -106,4 +108,9 @@ def keep(run: Run, folder: Path) -> None:
     """Write timeline, listing and frames of a run."""
     (folder / "timeline.json").write_text(json.dumps(trace_events(run.spans, run.lowered.operators)))
     (folder / "listing.txt").write_text(instructions(run.lowered.step, run.lowered.operators))
-    (folder / "frames.png").write_bytes(frames([("machine", contact_sheet(to_float(run.video)[None]))], 6))
+    (folder / "frames.png").write_bytes(frames([("machine", contact(to_float(run.video)))], 6))
+
+
+def contact(video: Tensor) -> np.ndarray:
+    """The frames of one video (F, H, W) side by side."""
+    return contact_sheet(video[None])

@@ -12,12 +12,14 @@
 // Commands come as binary words on stdin, answers go to stdout; all words are 64 bits, little-endian:
 //   1 address size bytes      write memory
 //   2 address size            read memory: the bytes
-//   3 address length limit    run a program: its status register, fault address, cycles, then every counter register
+//   3 address length limit    run a program: its status register, fault address, cycles, microseconds of CPU time
+//                             that it took, then every counter register
 //   4 address response        the next access to that beat gets this response
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <deque>
 #include <map>
 #include <vector>
@@ -103,8 +105,10 @@ class Bench {
         write_register(LENGTH, length);
         write_register(CONTROL, START | INTERRUPT);
         const uint64_t last = cycle_ + limit;
+        const std::clock_t started = std::clock();
         do tick();
         while (!top.irq && cycle_ < last);
+        microseconds_ = uint64_t(1e6 * (std::clock() - started) / CLOCKS_PER_SEC);
         return top.irq;
     }
 
@@ -112,6 +116,7 @@ class Bench {
         std::vector<uint64_t> words{ended ? read_register(STATUS) : 1};
         words.push_back(read_register(FAULT) | uint64_t(read_register(FAULT + 4)) << 32);
         words.push_back(read_register(CYCLES) | uint64_t(read_register(CYCLES + 4)) << 32);
+        words.push_back(microseconds_);
         for (unsigned n = 0; n < counters; n++) words.push_back(read_register(0x100 + 4 * n));
         write_register(CONTROL, CLEAR);
         for (int n = 0; n < 64; n++) tick();
@@ -245,7 +250,7 @@ class Bench {
     Vtop top;
     std::deque<Burst> reads_, writes_;
     std::deque<unsigned> answers_;
-    uint64_t cycle_ = 0;
+    uint64_t cycle_ = 0, microseconds_ = 0;
     double bandwidth_, credit_ = 0;
     unsigned latency_, pause_, worst_ = OKAY;
     uint64_t state_;

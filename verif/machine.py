@@ -67,12 +67,16 @@ class SimulatedMachine:
     limit : cycles after which a program is given up
     trace : file for the units' activity (see `read_trace`); None: none
     waves : VCD of every signal; None: none. Its simulator is slower and is built for itself.
+
+    Attributes
+    ----------
+    cpu_seconds : that all programs took
     """
 
     def __init__(self, config: MachineConfig, dram_bytes: int, bus: Bus | None = None, limit: int = 50_000_000,
                  trace: Path | None = None, waves: Path | None = None) -> None:
         bus = bus or Bus()
-        self.config, self.limit, self.dram_bytes = config, limit, dram_bytes
+        self.config, self.limit, self.dram_bytes, self.cpu_seconds = config, limit, dram_bytes, 0.0
         self._names = tuple(counter_bits(config))
         executable, _ = compiled("machine", config, _HARNESS, lambda: _design(config), waves=waves is not None)
         bandwidth = 2 * config.bus_bytes if bus.bandwidth is None else bus.bandwidth
@@ -110,9 +114,10 @@ class SimulatedMachine:
     def run(self, address: int) -> Outcome:
         """Run the program at `address` until its END, a fault, or the limit."""
         self._send(struct.pack("<4Q", _RUN, address, (self.dram_bytes - address) // BYTES, self.limit))
-        words = struct.unpack(f"<{3 + len(self._names)}Q", self._receive(8 * (3 + len(self._names))))
-        status, fault, cycles = words[:3]
-        counters = {"cycles": cycles, **dict(zip(self._names, words[3:], strict=True))}
+        count = 4 + len(self._names)
+        status, fault, cycles, microseconds, *values = struct.unpack(f"<{count}Q", self._receive(8 * count))
+        self.cpu_seconds += microseconds / 1e6
+        counters = {"cycles": cycles, **dict(zip(self._names, values, strict=True))}
         kind, access = FaultKind(status >> 4 & 15), Access(status >> 8 & 15)
         if status & 1:
             return Outcome("limit", f"not ended after {self.limit} cycles", counters)

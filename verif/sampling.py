@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,7 +50,7 @@ class Run:
     steps : of the run, in order
     video : (F, H, W), the machine's
     spans : what each unit did in the last step
-    simulated, seconds : cycles, and wall time of the simulation alone
+    simulated, cpu_seconds : cycles of all programs, and CPU time of the simulator
     """
 
     lowered: Lowered
@@ -59,7 +58,7 @@ class Run:
     video: Tensor | None = None
     spans: list[Span] = field(default_factory=list)
     simulated: int = 0
-    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     @property
     def cycles(self) -> int:
@@ -115,18 +114,15 @@ def sample(network: str, config: MachineConfig, method: str, steps: int, count: 
     with tempfile.TemporaryDirectory(prefix="vida-run-") as folder:
         trace = Path(folder) / "trace"
         with SimulatedMachine(config, lowered.image.size, bus, trace=trace, waves=waves) as machine:
-            started = time.perf_counter()
             sampler = Sampler(lowered, machine, ended.append)
             video = trained.noise[label]
             for number in range(steps if count is None else count):
                 before, video = video, sampler.step(video, label, number, steps)
-                run.seconds += time.perf_counter() - started
-                run.simulated += ended[-1].counters["cycles"]
                 want = denoise(trained, before, label, number, steps, law)
                 run.steps.append(Step(torch.equal(video, want), dict(ended[-1].counters)))
                 if progress:
                     progress(number, run.steps[-1])
-                started = time.perf_counter()
+            run.simulated, run.cpu_seconds = sum(end.counters["cycles"] for end in ended), machine.cpu_seconds
         last = run.steps[-1].cycles
         spans = read_trace(trace, config)
         end = max((span.end for span in spans), default=0)

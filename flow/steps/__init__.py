@@ -28,6 +28,7 @@ STEPS = {
     "simulate": Step("flow.steps.simulate", "cycles of the Verilog, against the law", ("hw", "model", "verif"), 3600),
     "synthesise": Step("flow.steps.synthesise", "area and critical path", ("hw", "synth", "flow/explore"), 3600,
                        needs_pdk=True),
+    "machine": Step("flow.steps.machine", "sampling runs on the whole machine", ("hw", "model", "host", "verif"), 3600),
     "quality": Step("flow.steps.quality", "whole sampling runs", ("hw", "model"), 1800),
     "generate": Step("flow.steps.generate", "Verilog of paper, twice", ("hw",), 900),
     "array": Step("flow.steps.array", "which way of skipping wins per area",

@@ -43,12 +43,17 @@ def results(tmp_path, monkeypatch):
                                  "path_ps": 990.0 if library else None, "macs": 700.0, "digit_use": 0.5,
                                  "claims": {"fc1": 1.9, "all": 0.7}, "settings": {"timestep, 50 steps": 0.7}}],
                       "operators": ["fc1", "all"], "basis": "some basis", "unit": "um2", "pareto": "AAAA"},
+            "machine": {"steps": 50, "timelines": {"dense": [["peg0", "block0.qkv", 0, 90], ["vector", "norm", 5, 9]]},
+                        "lines": [{"method": "dense", "what": "whole", "exact": 50, "steps": 50, "cycles": 5000,
+                                   "predicted": 5100, "against_dense": 1.0, "utilisation": 0.9, "digits": 7,
+                                   "bytes": 64, "vector_share": 0.2, "psnr": None, "psnr_float": 30.0}]},
             "quality": {"refresh": 2, "steps": 50, "videos": 4, "shorter": {"20": 30.0, "40": 35.0}}}
         for name in STEPS:
             own = [Result(result, value, "1", "measured", "made up") for result in names] if name == "simulate" else []
             found = [Check("made.up", True, "<b>fine</b>")] if name == "quality" else []
             write_step(results_folder() / f"{name}.json", StepResult(own, found, data.get(name, {})), "", 0.0)
         sheet = np.zeros((64, 128), np.uint8)
+        np.savez(results_folder() / "machine.npz", float=sheet, dense=sheet)
         np.savez(results_folder() / "sheets.npz", **{f"{network}_{row}": sheet for network in ("small", "tiny")
                                                      for row in ("data", "float", "int8", "vida")})
 
