@@ -70,7 +70,7 @@ def test_the_page_is_whole_and_needs_no_other_file(results):
     results()
     page, text, _ = write()
     assert "src=\"http" not in text and "href=\"http" not in text and "{{" not in text
-    assert text.count("<svg") == 6 and text.count("<img alt=\"") == 3
+    assert text.count("<svg") == 7 and text.count("<img alt=\"") == 4
     assert not re.findall(r">(?:nan|None|inf)<", text)
     assert "&lt;b&gt;fine" in text
     assert "1.200" in text and "class=\"n loses\"" in text       # frame: 60 cycles where 50 are enough
