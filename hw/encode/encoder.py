@@ -92,25 +92,33 @@ class Encoder(Component):
         """Fill each residue's slots with its first segments; give back what remains."""
         config = self._config
         per_residue = config.slots_per_residue
-        rest = [[0] * PLACES for _ in columns]
+        rest, rows = [[0] * PLACES for _ in columns], self._rows(m, columns, skip)
         for residue in range(config.residues):
             places = [(i, place) for plane in ((0,), (1, 2, 3)) for i in range(residue, config.scan, config.residues)
                       for place in plane]
             waiting = Cat(todo[i][place] for i, place in places)
             for s in range(residue * per_residue, (residue + 1) * per_residue):
-                chosen, slot = Signal(len(places), name=f"chosen_{s}"), self.segments.p.slot[s]
-                m.d.comb += [chosen.eq(lowest(waiting)), slot.valid.eq(chosen.any())]
+                open_, chosen = (Signal(len(places), name=f"{name}_{s}") for name in ("open", "chosen"))
+                slot = self.segments.p.slot[s]
+                m.d.comb += [open_.eq(waiting), chosen.eq(lowest(open_)), slot.valid.eq(chosen.any())]
                 for n, (i, place) in enumerate(places):
-                    sent = [windows(column)[min(place, 2)] for column in columns[i]]
-                    all_rows = ~skip if place < 2 else 0
+                    digits = [windows(column)[min(place, 2)] for column in columns[i]]
                     with m.If(chosen[n]):
                         m.d.comb += [slot.k.eq(base + i), slot.plane.eq(place > 0),
-                                     slot.rows.eq(Cat(_counts(window) | all_rows for window in sent))]
-                        m.d.comb += [slot.digit[r].eq(window) for r, window in enumerate(sent)]
-                waiting = waiting & ~chosen
+                                     slot.rows.eq(rows[i][min(place, 2)])]
+                        m.d.comb += [slot.digit[r].eq(digit) for r, digit in enumerate(digits)]
+                waiting = open_ & ~chosen
             for n, (i, place) in enumerate(places):
                 rest[i][place] = waiting[n]
         return [Cat(bits) for bits in rest]
+
+    def _rows(self, m: Module, columns, skip) -> list:
+        """Rows to be sent of each column's low digits, high ones, and those over them."""
+        result = [[Signal(TILE, name=f"rows_{i}_{place}") for place in range(3)] for i in range(len(columns))]
+        for rows, column in zip(result, columns):
+            for place, whole in enumerate((~skip, ~skip, 0)):
+                m.d.comb += rows[place].eq(Cat(_counts(windows(value)[place]) | whole for value in column))
+        return result
 
 
 def _counts(window):

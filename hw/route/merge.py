@@ -82,12 +82,13 @@ class MergeUnit(SegmentIssue):
                      usable.eq(live & Cat(bit == plane for bit in planes))]
         takes = [[] for _ in banks]
         for r in range(TILE):
-            open_ = Cat(queue.head.rows[r] for queue in queues) & usable
+            rest = Cat(queue.head.rows[r] for queue in queues) & usable
             for j in self._order:
-                taken = self._pick(m, queues, r, j, open_, open_ & full)
-                open_ = open_ & ~taken
+                open_ = Signal(len(queues), name=f"open_{r}_{j}")
+                m.d.comb += open_.eq(rest)
+                rest = open_ & ~self._pick(m, queues, r, j, open_, full)
             for b in banks:
-                takes[b].append((usable[b] & queues[b].head.rows[r]) & ~open_[b])
+                takes[b].append((usable[b] & queues[b].head.rows[r]) & ~rest[b])
         for b, queue in enumerate(queues):
             m.d.comb += queue.take.eq(Mux(self.advance, Cat(takes[b]), 0))
         with m.If(self.advance):
@@ -96,13 +97,14 @@ class MergeUnit(SegmentIssue):
             m.d.sync += [chosen.valid.eq(usable.any()), chosen.plane.eq(plane),
                          self._spent.eq(Cat(queue.spent for queue in queues))]
 
-    def _pick(self, m: Module, queues, r: int, j: int, open_, first):
+    def _pick(self, m: Module, queues, r: int, j: int, open_, full):
         """Multiplier j of row r: one of its buses, one-hot over the banks."""
         banks, buses = len(queues), self._config.buses
         mine = [b % banks for b in range(2 * j, 2 * j + buses)]
-        eligible, preferred = Cat(open_[b] for b in mine), Cat(first[b] for b in mine)
-        select = Signal(buses, name=f"select_{r}_{j}")
-        m.d.comb += select.eq(lowest(Mux(preferred.any(), preferred, eligible)))
+        eligible, preferred, offered, select = (Signal(buses, name=f"{name}_{r}_{j}") for name in
+                                                ("eligible", "preferred", "offered", "select"))
+        m.d.comb += [eligible.eq(Cat(open_[b] for b in mine)), preferred.eq(Cat(open_[b] & full[b] for b in mine)),
+                     offered.eq(Mux(preferred.any(), preferred, eligible)), select.eq(lowest(offered))]
         with m.If(self.advance):
             out = self._chosen.dense[j]
             m.d.sync += [out.select[r].eq(select), out.left[r].eq(
