@@ -170,6 +170,12 @@ class Builder:
         cost = vector_cost(instruction(Opcode.VECTOR, **fields), self.config)
         self._add(Opcode.VECTOR, fields, reads, writes, cost)
 
+    def passing(self, line: Operand) -> Task:
+        """A VECTOR that changes nothing: it snaps the first element of `line`, int8, to itself."""
+        fields = dict(op=VectorOp.SNAP, rows=1, cols=1, x=line.base, y=line.base, out=line.base)
+        cost = vector_cost(instruction(Opcode.VECTOR, **fields), self.config)
+        return Task(Opcode.VECTOR, fields, 0, 0, "relay", cost)
+
     def row_sums(self, rows: int) -> int:
         """First of `rows` entries of the row-sum memory, used in turn; raises VidaError where it is too short."""
         if rows > ROW_SUMS:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from host.allocate import Buffer, Operand
+from host.allocate import Operand
 from host.build import Builder
 from host.constants import Weights
 from host.groups import Group
@@ -28,7 +28,6 @@ class Carried:
     def __init__(self, builder: Builder) -> None:
         self.builder = builder
         self._addresses: list[int] = []
-        self._given: list[tuple[Buffer, Operand]] = []
 
     def load(self, near: Operand, fresh: Tensor) -> int:
         """Emit the LOAD of a matrix that is `fresh` before the first step; returns the number of its piece."""
@@ -39,21 +38,9 @@ class Carried:
         self._move(Opcode.LOAD, piece, near)
         return piece
 
-    def store(self, piece: int, near: Operand, buffer: Buffer) -> None:
-        """Emit the STORE that the next step's `load` reads, and hold its lines until `settle`."""
+    def store(self, piece: int, near: Operand) -> None:
+        """Emit the STORE that the next step's `load` reads."""
         self._move(Opcode.STORE, piece, near)
-        buffer.hold(near.origin)
-        self.give(near, buffer)
-
-    def give(self, near: Operand, buffer: Buffer) -> None:
-        """Give a matrix back with the next `settle`."""
-        self._given.append((buffer, near))
-
-    def settle(self) -> None:
-        """A vector operation has come since, and may wait in place of who takes the lines that are free now."""
-        for buffer, near in self._given:
-            buffer.give(near.origin)
-        self._given.clear()
 
     def _move(self, opcode: Opcode, piece: int, near: Operand) -> None:
         operator = self.builder.operator
@@ -74,8 +61,6 @@ class DittoAttention(Attention):
 
     def scores(self, first: int) -> tuple[Operand, bool]:
         """Transposed."""
-        if first:
-            self.carried.settle()
         (q, k, _), unit, n = self.head(first), self.group.unit, self.group.length
         q_before, k_before = (self.before.part(col=part * self.dim + first, cols=self.size) for part in range(2))
         turned = self.group.buffer.matrix(n, n, 4, (q.base,), n)
@@ -85,14 +70,14 @@ class DittoAttention(Attention):
                             acc=half)
         self.builder.matmul(k, q, unit, transposed=True, reference=k_before, init=half, init_transposed=True,
                             acc=turned)
-        self.carried.store(piece, turned, self.group.buffer)
-        self.carried.give(half, self.group.buffer)
+        self.carried.store(piece, turned)
+        self.group.buffer.give(half.origin)
         return turned, True
 
     def close(self) -> None:
         """As `Attention.close`; queries and keys go to DRAM."""
-        self.carried.store(self.piece, self.qkv.part(cols=2 * self.dim), self.group.buffer)
-        self.carried.give(self.before, self.group.buffer)
+        self.carried.store(self.piece, self.qkv.part(cols=2 * self.dim))
+        self.group.buffer.give(self.before.origin)
         super().close()
 
 
@@ -108,7 +93,6 @@ class DittoProducts(Products):
     def linear(self, group: Group, left: Operand, weights: Weights, int8: Operand | None = None,
                shift: int = 0) -> Operand | None:
         """As `Products.linear`, on the accumulators of the timestep before."""
-        self.carried.settle()
         before, piece = self._before(group, left, weights)
         if int8 is None:
             acc = self._product(group, left, before, weights)
@@ -122,11 +106,9 @@ class DittoProducts(Products):
 
     def columns(self, group: Group, left: Operand, weights: Weights) -> Iterator[tuple[int, Weights, Operand]]:
         """As `Products.columns`."""
-        self.carried.settle()
         before, piece = self._before(group, left, weights)
         for first, part in by_columns(weights, self.network.dim):
             yield first, part, self._product(group, left, before, part)
-            self.carried.settle()
         self._after(group, left, before, piece)
 
     def _before(self, group: Group, left: Operand, weights: Weights) -> tuple[Operand, int]:
@@ -135,8 +117,8 @@ class DittoProducts(Products):
         return before, self.carried.load(before, _zeros(before))
 
     def _after(self, group: Group, left: Operand, before: Operand, piece: int) -> None:
-        self.carried.store(piece, left, group.buffer)
-        self.carried.give(before, group.buffer)
+        self.carried.store(piece, left)
+        group.buffer.give(before.origin)
 
     def _product(self, group: Group, left: Operand, before: Operand, weights: Weights, int8: Operand | None = None,
                  shift: int = 0) -> Operand:
@@ -145,7 +127,7 @@ class DittoProducts(Products):
         piece = self.carried.load(acc, weights.bias_values.expand(left.rows, -1))
         self.builder.matmul(left, weights.right, group.unit, reference=before, init=acc, acc=acc, int8=int8,
                             scale=weights.scale, shift=shift)
-        self.carried.store(piece, acc, group.buffer)
+        self.carried.store(piece, acc)
         return acc
 
     def attention(self, group: Group, qkv: Operand) -> Attention:
@@ -153,10 +135,6 @@ class DittoProducts(Products):
         if group.mapping is not None:
             return super().attention(group, qkv)
         return DittoAttention(self.builder, self.network, group, qkv, self.carried)
-
-    def end_block(self) -> None:
-        """Nothing is held from block to block."""
-        self.carried.settle()
 
 
 def _zeros(like: Operand) -> Tensor:

@@ -121,7 +121,9 @@ def resequence(tasks: Sequence[Task], before: Sequence[set[int]], opcode: Opcode
 
 
 def through_vector(tasks: Sequence[Task], before: list[set[int]], first: Opcode, second: Opcode) -> None:
-    """Replace dependencies of a `second` on a `first` of another queue by two, in place, where a VECTOR lies between.
+    """Replace dependencies of a `second` on a `first` of another queue by two, in place, through a VECTOR.
+
+    Done where one lies between that already waits for the one, or for which the other waits.
 
     It saves the semaphores of those queues.
     """
@@ -131,9 +133,28 @@ def through_vector(tasks: Sequence[Task], before: list[set[int]], first: Opcode,
             continue
         for earlier in [n for n in before[index] if tasks[n].opcode is first and tasks[n].queue != task.queue]:
             between = vectors[bisect_right(vectors, earlier):bisect_left(vectors, index)]
-            if between:
-                middle = next((n for n in between if earlier in before[n]),
-                              next((n for n in reversed(between) if n in before[index]), between[-1]))
+            middle = next((n for n in between if earlier in before[n]),
+                          next((n for n in reversed(between) if n in before[index]), None))
+            if middle is not None:
                 before[middle].add(earlier)
                 before[index].discard(earlier)
                 before[index].add(middle)
+
+
+def relay(tasks: Sequence[Task], before: Sequence[set[int]], first: Opcode, second: Opcode,
+          passing: Task) -> tuple[list[Task], list[set[int]]]:
+    """Tasks and dependencies in which those of a `second` on a `first` of another queue go through a VECTOR of their
+    own, `passing`, which does nothing but wait."""
+    again: list[Task] = []
+    links: list[set[int]] = []
+    place: list[int] = []
+    for index, task in enumerate(tasks):
+        led = {n for n in before[index] if tasks[n].opcode is first and tasks[n].queue != task.queue}
+        led = led if task.opcode is second else set()
+        if led:
+            again.append(passing)
+            links.append({place[n] for n in led})
+        place.append(len(again))
+        again.append(task)
+        links.append({place[n] for n in before[index] - led} | ({place[index] - 1} if led else set()))
+    return again, links

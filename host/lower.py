@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from host.allocate import Buffer, DoesNotFit, Operand, Row
 from host.blocks import Block
 from host.build import Builder
@@ -25,6 +27,8 @@ METHODS: dict[str, type[Products]] = {
     "dense": Products, "original": SkippingProducts, "ditto": DittoProducts, "vida": VidaProducts}
 #: Digits up to which a segment may go to the sparse lane, where the allocation has a static threshold.
 THRESHOLD = 2
+#: How much faster constants that are loaded anew must make a step: they cost traffic.
+RELOAD = 1.01
 
 
 class Lowering:
@@ -65,7 +69,7 @@ class Lowering:
 
     def run(self) -> Lowered:
         """The programs and their image."""
-        builder, shape, count = self.builder, self.shape, len(self.network.blocks)
+        builder, shape = self.builder, self.shape
         stream = builder.buffer.matrix(shape.frames * shape.tokens, shape.dim, 2, what="residual stream")
         lines = self._vectors() * self._row_lines()
         modulation = Row(builder.buffer.take(lines, what="modulation"), lines)
@@ -73,11 +77,13 @@ class Lowering:
         ends = load_ends(Loader(builder), self.network)
         turns: list[dict] = [{} for _ in range(self.places)]
         weights = [self._weights(index, turns) for index in range(len(turns))]
+        passing = builder.passing(Loader(builder).matrix("relay", torch.zeros(TILE, TILE, dtype=torch.int64)))
         setup, builder.tasks = builder.tasks, []
         buffers = builder.buffer.split(self.under_way)
-        self._step(stream, modulation, ends, [weights[n % len(turns)] for n in range(count)], turns, buffers)
+        self._step(stream, modulation, ends, weights, turns, buffers)
         operators: list[str] = []
-        programs = {"setup": assemble(setup, operators), "step": assemble(builder.tasks, operators)}
+        programs = {name: assemble(tasks, operators, passing)
+                    for name, tasks in (("setup", setup), ("step", builder.tasks))}
         for name, program in programs.items():
             builder.image.place(name, program.encode())
         return Lowered(self.config, self.network, self.method, self.resident, builder.image, programs["setup"],
@@ -97,9 +103,8 @@ class Lowering:
         frames = groups(stream, self.shape, "spatial", self.config.pegs, buffers)
         self._embed(ends, stream, frames)
         for index, axis in enumerate(self.shape.blocks):
-            if not self.resident:
-                self._weights(index, turns)
-            block = Block(self.products, f"block{index}", self.shape, self.network.blocks[index], weights[index],
+            mine = weights[index] if self.resident else self._weights(index, turns)
+            block = Block(self.products, f"block{index}", self.shape, self.network.blocks[index], mine,
                           vectors[6 * index:6 * index + 6])
             for group in groups(stream, self.shape, axis, self.config.pegs, buffers):
                 block.emit(group)
@@ -167,7 +172,7 @@ def check(shape: NetworkConfig, config: MachineConfig) -> None:
 
 
 def lower(network: QuantisedNetwork, config: MachineConfig, method: str = "dense") -> Lowered:
-    """Programs and image of `network` by `method` on `config`: of two ways to keep constants the faster.
+    """Programs and image of `network` by `method` on `config`: of the ways to keep constants the fastest.
 
     Raises VidaError for a method or a network that cannot be mapped, and for a buffer that is too small, with the
     smallest that is not.
@@ -177,8 +182,6 @@ def lower(network: QuantisedNetwork, config: MachineConfig, method: str = "dense
     check(network.config, config)
     found, problem = [], None
     for places in dict.fromkeys((len(network.blocks), 2, 1)):
-        if found and places == 1:
-            break
         for under_way in _choices(network.config, config):
             try:
                 found.append(Lowering(network, config, method, places, under_way).run())
@@ -186,7 +189,7 @@ def lower(network: QuantisedNetwork, config: MachineConfig, method: str = "dense
             except DoesNotFit as error:
                 problem = error
     if found:
-        return min(found, key=lambda lowered: lowered.step.cycles)
+        return min(found, key=lambda lowered: lowered.step.cycles * (1 if lowered.resident else RELOAD))
     raise VidaError(f"{config.name}: {problem}; {_smallest(network, config, method)}")
 
 

@@ -32,9 +32,12 @@ class Program:
         return b"".join(encode(item) for item in self.instructions)
 
 
-def assemble(tasks: Sequence[Task], operators: list[str]) -> Program:
-    """Order `tasks`, give them semaphores, and tags: places in `operators`, which grows by new names."""
-    tasks, before = reduce_pairs(tasks)
+def assemble(tasks: Sequence[Task], operators: list[str], passing: Task) -> Program:
+    """Order `tasks`, give them semaphores, and tags: places in `operators`, which grows by new names.
+
+    `passing` is a VECTOR that does nothing, for where one must wait.
+    """
+    tasks, before = reduce_pairs(tasks, passing)
     slots = schedule(tasks, before)
     masks = assign(tasks, before, slots)
     for task in tasks:

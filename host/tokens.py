@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from host.graph import Queue, Task, dependencies, needs_token, resequence, through_vector
+from host.graph import Queue, Task, dependencies, needs_token, relay, resequence, through_vector
 from host.schedule import Slot
 from hw.control.isa import SEMAPHORES, Opcode
 from hw.errors import VidaError
@@ -25,21 +25,24 @@ def pairs(tasks: Sequence[Task], before: Sequence[set[int]]) -> set[Pair]:
             if tasks[n].queue != tasks[index].queue}
 
 
-def reduce_pairs(tasks: Sequence[Task]) -> tuple[list[Task], list[set[int]]]:
+def reduce_pairs(tasks: Sequence[Task], passing: Task) -> tuple[list[Task], list[set[int]]]:
     """`tasks` in an order that is right, and their dependencies, between few enough queues where that can be.
 
     Dependencies among PEGs, LOAD and STORE are led through the vector unit, for which STOREs come later and LOADs
-    earlier, so that a VECTOR lies between them and what they serve.
+    earlier, so that a VECTOR lies between them and what they serve; where none does, `passing` is put there.
     """
     peg, load, store = Opcode.MATMUL, Opcode.LOAD, Opcode.STORE
     tasks, before = list(tasks), dependencies(tasks)
-    for second, shift, kinds in ((store, 24, ((peg, peg), (store, peg), (peg, load), (peg, store))),
-                                 (load, -40, ((load, peg),))):
+    stores, loads = ((peg, peg), (store, peg), (peg, load), (peg, store)), ((load, peg),)
+    for second, shift, kinds in ((store, 24, stores), (load, -40, loads)):
         if len(pairs(tasks, before)) > SEMAPHORES:
             tasks, before = resequence(tasks, before, second, shift)
         for kind in kinds:
             if len(pairs(tasks, before)) > SEMAPHORES:
                 through_vector(tasks, before, *kind)
+    for kind in (*stores, *loads):
+        if len(pairs(tasks, before)) > SEMAPHORES:
+            tasks, before = relay(tasks, before, *kind, passing)
     return tasks, before
 
 

@@ -20,7 +20,7 @@ def test_a_program_is_run_from_dram_to_its_end(machine):
 
 @pytest.mark.parametrize(("code", "status", "words"), [
     (bytes(BYTES), "illegal", "instruction 0: opcode is 0"),
-    (encode(instruction(Opcode.LOAD, buffer=1 << 20)) + encode(instruction(Opcode.END)), "address", "buffer byte"),
+    (encode(instruction(Opcode.LOAD, buffer=4095, lines=2)) + encode(instruction(Opcode.END)), "address", "buffer"),
     (encode(instruction(Opcode.LOAD, wait=1)) + encode(instruction(Opcode.END)), "deadlock", "nothing can start")])
 def test_what_stops_a_program_is_told(machine, code, status, words):
     machine.write(0, code)

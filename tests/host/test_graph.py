@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from host.graph import Cost, Task, dependencies, needs_token, resequence, through_vector
+from host.graph import Cost, Task, dependencies, needs_token, relay, resequence, through_vector
 from host.schedule import schedule
 from host.tokens import assign
 from hw.control.isa import SEMAPHORES, Opcode
@@ -114,6 +114,9 @@ def test_a_dependency_stays_where_no_vector_lies_between():
     before = dependencies(tasks)
     through_vector(tasks, before, LOAD, MATMUL)
     assert before == [set(), set(), {0, 1}]
+    passing = _task(VECTOR)
+    assert relay(tasks, before, LOAD, MATMUL, passing) == (
+        [*tasks[:2], passing, tasks[2]], [set(), set(), {1}, {0, 2}])
     again, before = resequence(tasks, before, LOAD, -2)
     assert [task.opcode for task in again] == [LOAD, VECTOR, MATMUL]
     through_vector(again, before, LOAD, MATMUL)
