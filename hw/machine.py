@@ -81,6 +81,7 @@ class Machine(Component):
         m.d.comb += self.irq.eq(registers.interrupt)
         self._buffer(m, reset, dma, vector, groups)
         self._control(m, registers, fetch, sequencer, dma)
+        self._outside(m, registers, sequencer, vector, groups)
         self._commands(m, sequencer, dma, vector, groups)
         self._usage(m, registers, sequencer, groups)
         return m
@@ -121,6 +122,17 @@ class Machine(Component):
                 m.d.comb += registers.tag.eq(load)
             with m.Else():
                 m.d.comb += registers.tag.eq(store)
+
+    def _outside(self, m: Module, registers: Registers, sequencer: Sequencer, vector: VectorEngine, groups) -> None:
+        """A line that is not in the buffer: the unit that would read or write it waits for the clear."""
+        parts = {(Opcode.VECTOR, 0): vector} | {(Opcode.MATMUL, n): group for n, group in enumerate(groups)}
+        for u, unit in enumerate(units(self._config)):
+            if unit in parts:
+                with m.If(parts[unit].outside.valid):
+                    access = Access.VECTOR if unit[0] is Opcode.VECTOR else Access.MATMUL
+                    m.d.comb += [registers.fault.kind.eq(FaultKind.ADDRESS), registers.fault.access.eq(access),
+                                 registers.fault.address.eq(parts[unit].outside.line),
+                                 registers.tag.eq(sequencer.tag[u])]
 
     def _commands(self, m: Module, sequencer: Sequencer, dma: Dma, vector: VectorEngine, groups) -> None:
         """Each unit's instructions, and when they are complete."""

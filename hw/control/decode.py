@@ -8,13 +8,11 @@ from operator import and_
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
+from amaranth.utils import exact_log2
 
-from hw.config import Lane, MachineConfig
-from hw.control.isa import BYTES, FORMATS, ROW_SUMS, Field, Opcode, layout
-
-#: Fields that hold a line address of the buffer.
-PLACES = {"buffer", "table", "current", "reference", "right", "init_address", "scale", "accumulators", "int8", "x", "y",
-          "out", "u", "v"}
+from hw.config import MachineConfig
+from hw.control.isa import BYTES, FORMATS, Field, Opcode, layout
+from hw.control.rules import Rule, limits, rules, steps
 
 
 def units(config: MachineConfig) -> list[tuple[Opcode, int]]:
@@ -22,19 +20,8 @@ def units(config: MachineConfig) -> list[tuple[Opcode, int]]:
     return [(Opcode.LOAD, 0), (Opcode.STORE, 0), (Opcode.VECTOR, 0), *((Opcode.MATMUL, n) for n in range(config.pegs))]
 
 
-def limits(config: MachineConfig) -> dict[str, int]:
-    """Highest values that this machine allows in a field, where they are below the instruction set's."""
-    lines = config.buffers * config.buffer_lines
-    found = {name: lines - 1 for name in PLACES}
-    found |= {"k": config.right_rows, "right_word": config.ccpes - 1, "left_word": config.ccpes - 1,
-              "sums": ROW_SUMS - 1}
-    if config.lane is Lane.NATIVE:
-        found["use_reference"] = 0
-    return found
-
-
 class Decoder(Component):
-    """Check every field of an instruction against the instruction set and this machine.
+    """Check every field of an instruction against the instruction set and this machine (`hw.control.rules`).
 
     Parameters
     ----------
@@ -65,8 +52,9 @@ class Decoder(Component):
             view = layout(opcode)(self.code)
             m.d.comb += here.eq(view.opcode == opcode.value)
             top = self._config.pegs - 1 if opcode is Opcode.MATMUL else 0
-            checks = [_allowed(field, view[field.name], limits(self._config) | {"unit": top})
+            checks = [_allowed(field, view[field.name], limits(self._config) | {"unit": top}, steps(self._config))
                       for field in FORMATS[opcode]]
+            checks += [_obeys(rule, view) for rule in rules(self._config) if rule.opcode is opcode]
             checks += [view[name] == 0 for name, _ in layout(opcode) if name.startswith("zero_")]
             fine.append(here & reduce(and_, checks))
         m.d.comb += [self.legal.eq(Cat(fine).any()), self.end.eq(known[Opcode.END])]
@@ -75,10 +63,19 @@ class Decoder(Component):
         return m
 
 
-def _allowed(field: Field, value, high: dict[str, int]):
+def _allowed(field: Field, value, high: dict[str, int], multiples: dict[str, int]):
     """Whether a field's bits are allowed."""
     if field.kind:
         return Cat(value == member.value for member in field.kind).any()
-    last = min(field.last, high.get(field.name, field.last))
+    last, step = min(field.last, high.get(field.name, field.last)), max(field.step, multiples.get(field.name, 1))
     fine = (value >= field.low) & (value <= last)
-    return fine & (value[:field.step.bit_length() - 1] == 0) if field.step > 1 else fine
+    return fine & (value[:exact_log2(step)] == 0) if step > 1 else fine
+
+
+def _obeys(rule: Rule, view):
+    """Whether an instruction does what a rule asks for."""
+    total = sum(view[name] for name in rule.others)
+    checks = [total >= rule.low] if rule.low else []
+    checks += [total <= rule.high] if rule.high is not None else []
+    checks += [total[0]] if rule.odd else []
+    return reduce(and_, checks) | ~Cat(view[rule.field] == value for value in rule.values).any()

@@ -16,6 +16,7 @@ from hw.memory.lines import line_shape, read_layout, write_layout
 from hw.memory.operands import MATMUL, LeftLoader, RightLoader
 from hw.memory.result_writer import SIDES, ResultWriter
 from hw.memory.tiles import InitLoader, ScaleLoader
+from hw.memory.walker import OutsideLayout, join_outside
 from hw.payloads import Init
 
 #: Read clients of the buffer, in the order of the unit's ports.
@@ -41,6 +42,8 @@ class MatmulUnit(Component):
     write : buffer write ports, in the order of `SIDES`
     done : Out(1)
         An instruction is complete; they complete in order.
+    outside : Out(OutsideLayout)
+        A line that an instruction reads or writes is not there; the unit waits for its reset.
     clear : In(1), counters : Out(CounterValues)
         As in `Group`.
 
@@ -55,7 +58,7 @@ class MatmulUnit(Component):
             "request": Out(stream.Signature(read_layout(config))).array(len(READERS)),
             "data": In(stream.Signature(line_shape(config))).array(len(READERS)),
             "write": Out(stream.Signature(write_layout(config))).array(len(SIDES)),
-            "done": Out(1), "clear": In(1), "counters": Out(CounterValues)})
+            "done": Out(1), "outside": Out(OutsideLayout), "clear": In(1), "counters": Out(CounterValues)})
 
     def elaborate(self, platform):
         m = Module()
@@ -77,6 +80,7 @@ class MatmulUnit(Component):
             connect(m, flipped(self.data[n]), getattr(loader, f"{prefix}data"))
         for n, name in enumerate(SIDES):
             connect(m, getattr(writer, f"{name}_write"), flipped(self.write[n]))
+        join_outside(m, [part.outside for part in (left, right, init, scale, writer)], self.outside)
         m.d.comb += [self.done.eq(writer.done), group.clear.eq(self.clear), self.counters.eq(group.counters)]
         p = self.command.p
         kind, loaded = Init(p.init), Signal()

@@ -13,7 +13,7 @@ from hw.control.fork import fork
 from hw.control.isa import Opcode, layout
 from hw.control.queue import RegisterQueue
 from hw.memory.lines import line_shape, read_layout
-from hw.memory.walker import COUNT_BITS, Walker
+from hw.memory.walker import COUNT_BITS, OutsideLayout, Walker, join_outside
 from hw.payloads import left_layout, native_layout, right_layout
 
 #: Commands that a loader takes ahead of the one it works on.
@@ -74,6 +74,8 @@ class LeftLoader(Component):
     current, reference : buffer read ports
         The reference is read only where the instruction has one.
     left : Out(stream of left beats, or of native beats)
+    outside : Out(OutsideLayout)
+        As in `Walker`.
 
     Latency: 2 cycles from a command to its first request. Throughput: a beat a cycle while lines come.
     """
@@ -85,7 +87,7 @@ class LeftLoader(Component):
             raise ValueError(f"a left beat has {self._columns} columns, must divide 4 x CCPEs = {config.columns}")
         left = left_layout(config) if self._digits else native_layout(config)
         super().__init__({"command": In(stream.Signature(MATMUL)),
-                          "left": Out(stream.Signature(left))}
+                          "left": Out(stream.Signature(left)), "outside": Out(OutsideLayout)}
                          | {f"current_{name}": port for name, port in reader_ports(config).items()}
                          | {f"reference_{name}": port for name, port in reader_ports(config).items()})
 
@@ -96,18 +98,18 @@ class LeftLoader(Component):
             m.submodules[f"{side}_queue"] = queues[side] = RegisterQueue(MATMUL, AHEAD)
             m.d.comb += queues[side].i.payload.eq(self.command.payload)
         fork(m, self.command, [queues[side].i for side in sides])
-        for side in sides[:2]:
-            self._walk(m, side, queues[side].o)
+        join_outside(m, [self._walk(m, side, queues[side].o).outside for side in sides[:2]], self.outside)
         self._send(m, queues["beats"].o)
         return m
 
-    def _walk(self, m: Module, side: str, command) -> None:
+    def _walk(self, m: Module, side: str, command) -> Walker:
         m.submodules[side] = walker = Walker(self._config, 3)
         p, wanted = command.p, command.p.use_reference if side == "reference" else 1
         m.d.comb += [walker.command.valid.eq(command.valid & wanted), command.ready.eq(walker.command.ready | ~wanted)]
         set_walk(m, walker, (*loops(self._config, p), steps(p.k + TILE * p.left_word, self._config.columns)),
                  (0, p.left_pitch, 1), address=p[side])
         ask(m, walker, getattr(self, f"{side}_request"))
+        return walker
 
     def _send(self, m: Module, command) -> None:
         """Beats of one line after the other; a panel ends within a line."""
@@ -166,6 +168,8 @@ class RightLoader(Component):
     command : In(stream of MATMUL instructions)
     request, data : buffer read port
     right : Out(stream of right rows)
+    outside : Out(OutsideLayout)
+        As in `Walker`.
 
     Latency: 2 cycles from a command to its first request. Throughput: a row a cycle while lines come.
     """
@@ -173,7 +177,8 @@ class RightLoader(Component):
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
         super().__init__({"command": In(stream.Signature(MATMUL)),
-                          "right": Out(stream.Signature(right_layout(config))), **reader_ports(config)})
+                          "right": Out(stream.Signature(right_layout(config))), "outside": Out(OutsideLayout),
+                          **reader_ports(config)})
 
     def elaborate(self, platform):
         m = Module()
@@ -193,6 +198,7 @@ class RightLoader(Component):
                  (Mux(turned, p.right_pitch << exact_log2(self._config.ccpes), 1), Mux(turned, 1, p.right_pitch)),
                  address=p.right, transposed=turned, word=p.right_word, pitch=p.right_pitch)
         ask(m, walker, self.request)
+        m.d.comb += self.outside.eq(walker.outside)
 
     def _send(self, m: Module, command) -> None:
         m.submodules.rows = rows = Walker(self._config, 2)

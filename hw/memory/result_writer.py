@@ -12,7 +12,7 @@ from hw.control.fork import fork
 from hw.control.queue import RegisterQueue
 from hw.memory.lines import write_layout
 from hw.memory.operands import AHEAD, MATMUL, loops, set_walk
-from hw.memory.walker import Walker
+from hw.memory.walker import OutsideLayout, Walker, join_outside
 from hw.payloads import int8_layout, result_layout
 
 #: The two matrices that a matmul may leave, and the instruction's name for the pitch of each.
@@ -39,6 +39,8 @@ class ResultWriter(Component):
         To the buffer.
     done : Out(1)
         A command is complete: all of it has been accepted by the buffer. Commands complete in their order.
+    outside : Out(OutsideLayout)
+        As in `Walker`.
 
     Latency: a row is offered to the buffer in the cycle in which it comes. Throughput: a row of each kind a cycle.
     """
@@ -48,26 +50,27 @@ class ResultWriter(Component):
         super().__init__({
             "command": In(stream.Signature(MATMUL)),
             "accumulators": In(stream.Signature(result_layout(config))),
-            "int8": In(stream.Signature(int8_layout(config))), "done": Out(1),
+            "int8": In(stream.Signature(int8_layout(config))), "done": Out(1), "outside": Out(OutsideLayout),
             **{f"{side}_write": Out(stream.Signature(write_layout(config))) for side in SIDES}})
 
     def elaborate(self, platform):
         m = Module()
-        sinks, finished = [], []
-        for side in SIDES:
+        sinks, finished, walkers = [], [], [Walker(self._config, 3) for _ in SIDES]
+        for side, walker in zip(SIDES, walkers, strict=True):
+            m.submodules[side] = walker
             m.submodules[f"{side}_queue"] = queue = RegisterQueue(MATMUL, AHEAD)
             m.d.comb += queue.i.payload.eq(self.command.payload)
             sinks.append(queue.i)
-            finished.append(self._side(m, side, queue.o))
+            finished.append(self._side(m, side, queue.o, walker))
+        join_outside(m, [walker.outside for walker in walkers], self.outside)
         m.submodules.orders = orders = RegisterQueue(2, 2 * AHEAD + 2)
         m.d.comb += orders.i.payload.eq(Cat(self.command.p[f"emit_{side}"] for side in SIDES))
         fork(m, self.command, [*sinks, orders.i])
         self._complete(m, orders, finished)
         return m
 
-    def _side(self, m: Module, side: str, command):
+    def _side(self, m: Module, side: str, command, walker: Walker):
         """Rows of one kind to their addresses, line by line or four rows to one; returns when a command is finished."""
-        m.submodules[side] = walker = Walker(self._config, 3)
         p, rows, write = command.p, getattr(self, side), getattr(self, f"{side}_write")
         wide, wanted = side == "accumulators", p[f"emit_{side}"]
         m.d.comb += [walker.command.valid.eq(command.valid & wanted), command.ready.eq(walker.command.ready | ~wanted)]

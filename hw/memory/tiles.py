@@ -12,7 +12,7 @@ from hw.config import TILE, MachineConfig
 from hw.control.fork import fork
 from hw.control.queue import RegisterQueue
 from hw.memory.operands import AHEAD, MATMUL, ask, loops, reader_ports, set_walk
-from hw.memory.walker import Walker
+from hw.memory.walker import OutsideLayout, Walker
 from hw.numerics import MULTIPLIER_BITS, SHIFT_MAX
 from hw.payloads import Init, init_layout, scale_layout
 
@@ -34,6 +34,8 @@ class InitLoader(Component):
     command : In(stream of MATMUL instructions)
     request, data : buffer read port
     init : Out(stream of init rows)
+    outside : Out(OutsideLayout)
+        As in `Walker`.
 
     Latency: 2 cycles from a command to its first request. Throughput: a beat a cycle while lines come.
     """
@@ -41,7 +43,8 @@ class InitLoader(Component):
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
         super().__init__({"command": In(stream.Signature(MATMUL)),
-                          "init": Out(stream.Signature(init_layout(config))), **reader_ports(config)})
+                          "init": Out(stream.Signature(init_layout(config))), "outside": Out(OutsideLayout),
+                          **reader_ports(config)})
 
     def elaborate(self, platform):
         m = Module()
@@ -58,6 +61,7 @@ class InitLoader(Component):
                  address=p.init_address, transposed=turned, pitch=pitch)
         m.d.comb += [walker.command.valid.eq(queue.o.valid), queue.o.ready.eq(walker.command.ready)]
         ask(m, walker, self.request)
+        m.d.comb += self.outside.eq(walker.outside)
         m.d.comb += [self.init.valid.eq(self.data.valid), self.data.ready.eq(self.init.ready)]
         m.d.comb += [self.init.p.value[n].eq(entry) for n, entry in enumerate(entries(self.data.p))]
         return m
@@ -75,6 +79,8 @@ class ScaleLoader(Component):
     command : In(stream of MATMUL instructions)
     request, data : buffer read port
     scale : Out(stream of scales)
+    outside : Out(OutsideLayout)
+        As in `Walker`.
 
     Latency: 2 cycles from a command to its first request. Throughput: a beat a cycle.
     """
@@ -82,7 +88,8 @@ class ScaleLoader(Component):
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
         super().__init__({"command": In(stream.Signature(MATMUL)),
-                          "scale": Out(stream.Signature(scale_layout(config))), **reader_ports(config)})
+                          "scale": Out(stream.Signature(scale_layout(config))), "outside": Out(OutsideLayout),
+                          **reader_ports(config)})
 
     def elaborate(self, platform):
         m = Module()
@@ -98,6 +105,7 @@ class ScaleLoader(Component):
         m.d.comb += [walker.command.valid.eq(places.o.valid), places.o.ready.eq(walker.command.ready),
                      beats.command.valid.eq(panels.o.valid), panels.o.ready.eq(beats.command.ready)]
         ask(m, walker, self.request)
+        m.d.comb += self.outside.eq(walker.outside)
 
         shift = Signal(range(SHIFT_MAX + 1))
         with m.If(panels.o.valid & panels.o.ready):

@@ -12,6 +12,7 @@ from hw.control.fork import fork
 from hw.control.queue import RegisterQueue
 from hw.memory.lines import line_shape, read_layout, write_layout
 from hw.memory.operands import AHEAD
+from hw.memory.walker import OutsideLayout, join_outside
 from hw.vector.feeder import VECTOR, RowReader, RowWriter
 from hw.vector.operations import GROUP_MAX, Command, Op
 from hw.vector.unit import VectorUnit
@@ -38,6 +39,8 @@ class VectorEngine(Component):
     write : buffer write port
     done : Out(1)
         An instruction is complete; they complete in order.
+    outside : Out(OutsideLayout)
+        A line that an instruction reads or writes is not there; the unit waits for its reset.
 
     Latency: 5 cycles from an instruction to its first request. Throughput and numerics: as `VectorUnit`.
     """
@@ -48,7 +51,7 @@ class VectorEngine(Component):
             "command": In(stream.Signature(VECTOR)),
             "request": Out(stream.Signature(read_layout(config))).array(len(READERS)),
             "data": In(stream.Signature(line_shape(config))).array(len(READERS)),
-            "write": Out(stream.Signature(write_layout(config))), "done": Out(1)})
+            "write": Out(stream.Signature(write_layout(config))), "done": Out(1), "outside": Out(OutsideLayout)})
 
     def elaborate(self, platform):
         m = Module()
@@ -67,6 +70,7 @@ class VectorEngine(Component):
         connect(m, commands.o, unit.command)
         connect(m, unit.o, writer.i)
         connect(m, writer.write, flipped(self.write))
+        join_outside(m, [part.outside for part in (*readers, writer)], self.outside)
         p, command = self.command.p, commands.i.p
         fork(m, self.command, [*(reader.command for reader in readers), writer.command, commands.i])
         m.d.comb += [part.command.payload.eq(p) for part in (*readers, writer)]

@@ -13,6 +13,7 @@ from hw.control.queue import RegisterQueue
 from hw.memory.buffer import LINES_AHEAD
 from hw.memory.lines import write_layout
 from hw.memory.operands import AHEAD, reader_ports
+from hw.memory.walker import OutsideLayout
 from hw.vector.operations import STREAMS, TWICE, Op, output_layout
 from hw.vector.rows import RowWalker, slice_layout
 
@@ -67,6 +68,8 @@ class RowReader(Component):
         Those that do not use the operand are passed over.
     request, data : buffer read port
     o : Out(stream of beats)
+    outside : Out(OutsideLayout)
+        As in `Walker`.
 
     Latency: 3 cycles from a command to its first request. Throughput: a beat a cycle while lines come.
     """
@@ -75,7 +78,7 @@ class RowReader(Component):
         self._config, self._name, self._bits = config, name, bits
         beat = data.StructLayout({"value": data.ArrayLayout(signed(bits), config.lanes)})
         super().__init__({"command": In(stream.Signature(VECTOR)), "o": Out(stream.Signature(beat)),
-                          **reader_ports(config)})
+                          "outside": Out(OutsideLayout), **reader_ports(config)})
 
     def elaborate(self, platform):
         m = Module()
@@ -87,6 +90,7 @@ class RowReader(Component):
                      self.command.ready.eq(queue.i.ready), walker.command.valid.eq(command.valid & wanted),
                      command.ready.eq(walker.command.ready | ~wanted)]
         set_rows(m, self._name, command.p, walker)
+        m.d.comb += self.outside.eq(walker.outside)
         place, request = walker.o.p, self.request.p
         m.d.comb += [request[name].eq(place[name]) for name in ("address", "transposed", "word", "stride")]
         m.d.comb += [self.request.valid.eq(walker.o.valid & asked.i.ready),
@@ -156,6 +160,8 @@ class RowWriter(Component):
     write : Out(stream of write requests)
     done : Out(1)
         An instruction is complete: its last beat is accepted by the buffer.
+    outside : Out(OutsideLayout)
+        As in `Walker`.
 
     Latency: a beat is offered to the buffer in the cycle in which it comes. Throughput: a beat a cycle.
     """
@@ -165,7 +171,8 @@ class RowWriter(Component):
             raise ValueError(f"lanes is {config.lanes}, must be a multiple of {TILE}")
         self._config = config
         super().__init__({"command": In(stream.Signature(VECTOR)), "i": In(stream.Signature(output_layout(config))),
-                          "write": Out(stream.Signature(write_layout(config))), "done": Out(1)})
+                          "write": Out(stream.Signature(write_layout(config))), "done": Out(1),
+                          "outside": Out(OutsideLayout)})
 
     def elaborate(self, platform):
         m = Module()
@@ -175,6 +182,7 @@ class RowWriter(Component):
                      self.command.ready.eq(queue.i.ready), walker.command.valid.eq(queue.o.valid),
                      queue.o.ready.eq(walker.command.ready)]
         set_rows(m, "out", queue.o.p, walker)
+        m.d.comb += self.outside.eq(walker.outside)
         place, write, part = walker.o.p, self.write, Signal.like(walker.o.p.beats)
         last = part == place.beats
         m.d.comb += [write.valid.eq(self.i.valid & walker.o.valid), self.i.ready.eq(write.ready & walker.o.valid),

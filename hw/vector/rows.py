@@ -10,6 +10,7 @@ from amaranth.utils import ceil_log2, exact_log2
 
 from hw.config import TILE, MachineConfig
 from hw.memory.lines import PITCH_BITS, address_shape
+from hw.memory.walker import OutsideLayout, reach_shape
 from hw.vector.operations import GROUP_MAX
 
 
@@ -38,6 +39,9 @@ def slice_layout(config: MachineConfig) -> data.StructLayout:
 class RowWalker(Component):
     """Give every slice of every row, 4 x CCPEs columns each.
 
+    A slice outside the buffer, or a transposed one whose lines lie in two banks, or of a row of number 65536 or above,
+    is not given, and none after it.
+
     Parameters
     ----------
     config : MachineConfig
@@ -47,6 +51,8 @@ class RowWalker(Component):
     -------
     command : In(stream of rows)
     o : Out(stream of slices)
+    outside : Out(OutsideLayout)
+        The next slice's line, where that is outside. Stays until reset.
 
     Latency: 1 cycle. Throughput: a slice, or a part of one, a cycle; a cycle lost between two walks.
     """
@@ -56,22 +62,25 @@ class RowWalker(Component):
     def __init__(self, config: MachineConfig) -> None:
         self._config = config
         super().__init__({"command": In(stream.Signature(rows_layout(config))),
-                          "o": Out(stream.Signature(slice_layout(config)))})
+                          "o": Out(stream.Signature(slice_layout(config))), "outside": Out(OutsideLayout)})
 
     def elaborate(self, platform):
         m = Module()
         walk, active = Signal(rows_layout(self._config)), Signal()
         # Where a row is: its number, its place within `inner`, the number with which `inner` began, rows from it on.
-        place = data.StructLayout({"row": 16, "inside": 16, "began": 16, "left": 16})
+        # The first number above 65535 ends the walk: one more bit holds it.
+        place = data.StructLayout({"row": 17, "inside": 16, "began": 17, "left": 16})
         here, after, group = (Signal(place, name=name) for name in ("here", "after", "group"))
-        cols, offset, part = Signal(16), Signal(16), Signal(range(TILE))    # of the row: columns left, lines passed
+        # Of the row: columns left, lines passed.
+        cols, offset, part = Signal(16), Signal(reach_shape(self._config)), Signal(range(TILE))
         last = {name: Signal(name=f"last_{name}") for name in ("slice", "row", "pass")}
         whole = ~walk.transposed | (part == TILE - 1)
         m.d.comb += [last["slice"].eq((cols <= self._config.columns) & whole), last["row"].eq(after.left == 0)]
         self._passes(m, walk, here, after, group, last)
-        self._slice(m, walk, here, cols, offset, part)
+        self._slice(m, walk, active, here, cols, offset, part)
         step = Signal()
-        m.d.comb += [self.o.valid.eq(active), self.command.ready.eq(~active), step.eq(active & self.o.ready),
+        m.d.comb += [self.o.valid.eq(active & ~self.outside.valid), self.command.ready.eq(~active),
+                     step.eq(self.o.valid & self.o.ready),
                      self.o.p.end.eq(last["slice"] & last["row"] & last["pass"])]
         with m.If(step):
             with m.If(whole):
@@ -109,15 +118,21 @@ class RowWalker(Component):
         with m.If(self.command.valid & self.command.ready):
             m.d.sync += [second.eq(0), count.eq(0)]
 
-    def _slice(self, m: Module, walk, here, cols, offset, part) -> None:
+    def _slice(self, m: Module, walk, active, here, cols, offset, part) -> None:
         """The line of this slice: tile row, slice, and the row's line within the tile; or where its columns begin."""
-        columns, lanes, o = self._config.columns, self._config.lanes, self.o.p
-        inside = Mux(walk.width[2], here.row[:2], Mux(walk.width[1], here.row[1:2], 0))
-        down = (here.row >> exact_log2(TILE)) * walk.pitch
-        turned = ((here.row >> exact_log2(columns)) << exact_log2(TILE)) + part
+        config, o, row = self._config, self.o.p, here.row[:16]
+        columns, lanes = config.columns, config.lanes
+        inside = Mux(walk.width[2], row[:2], Mux(walk.width[1], row[1:2], 0))
+        down = (row >> exact_log2(TILE)) * walk.pitch
+        turned = ((row >> exact_log2(columns)) << exact_log2(TILE)) + part
+        line, low = Signal(32), exact_log2(config.buffer_lines)
+        last = line + walk.pitch * (config.ccpes - 1)
         m.d.comb += [
-            o.address.eq(walk.address + offset + Mux(walk.transposed, turned, Mux(walk.same, 0, down + inside))),
-            o.row.eq(here.row), o.width.eq(walk.width), o.transposed.eq(walk.transposed), o.part.eq(part),
-            o.word.eq(here.row >> exact_log2(TILE)), o.stride.eq(walk.pitch)]
+            line.eq(walk.address + offset + Mux(walk.transposed, turned, Mux(walk.same, 0, down + inside))),
+            self.outside.line.eq(line),
+            self.outside.valid.eq(active & (here.row[16] | (line >= config.buffers * config.buffer_lines)
+                                            | (walk.transposed & (last >> low != line >> low)))),
+            o.address.eq(line), o.row.eq(row), o.width.eq(walk.width), o.transposed.eq(walk.transposed),
+            o.part.eq(part), o.word.eq(row >> exact_log2(TILE)), o.stride.eq(walk.pitch)]
         if columns > lanes:
             m.d.comb += o.beats.eq(Mux(cols < columns, (cols - 1) >> ceil_log2(lanes), columns // lanes - 1))

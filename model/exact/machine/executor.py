@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from hw.config import MachineConfig
 from hw.control.isa import ROW_SUMS, SEMAPHORE_BITS, SEMAPHORES, Instruction, Opcode
 from hw.control.isa_text import disassemble
+from hw.control.rules import refusal
 from hw.errors import VidaError
 from hw.payloads import Init
 from model.exact.machine.matmul import Held, matmul
@@ -117,9 +118,8 @@ class Executor:
         """Move instructions to their queues until END or a full queue; returns the index of the next one."""
         while fetched < len(program) and program[fetched].opcode is not Opcode.END:
             item = program[fetched]
-            if item["unit"] >= (self.config.pegs if item.opcode is Opcode.MATMUL else 1):
-                message = f"{item.opcode.name}: unit is {item['unit']}, below {self.config.pegs} allowed"
-                raise ProgramError(Fault.ILLEGAL, message, fetched)
+            if wrong := refusal(item, self.config):
+                raise ProgramError(Fault.ILLEGAL, f"{item.opcode.name}: {wrong}", fetched)
             queue = queues.setdefault((item.opcode, item["unit"]), deque())
             if self.queue_depth is not None and len(queue) >= self.queue_depth:
                 break
@@ -159,7 +159,7 @@ class Executor:
             if item.opcode is Opcode.MATMUL:
                 held = matmul(item, buffer, self.held.get(item["unit"]), self.config)
             elif item.opcode is Opcode.VECTOR:
-                VectorLaw(buffer, sums, self.config.ccpes).run(item)
+                VectorLaw(buffer, sums, self.config).run(item)
             else:
                 moved = move(item, dram, buffer, self.config.ccpes)
         except VidaError as error:

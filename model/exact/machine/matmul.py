@@ -26,6 +26,16 @@ def _read(store: Later, matrix: Matrix, rows: int, cols: int, first_col: int = 0
     return store.read(matrix.addresses(np.arange(rows), first_col + np.arange(cols)), matrix.width)
 
 
+def check_turned(store: Later, matrix: Matrix, rows: int, across: np.ndarray, config: MachineConfig) -> None:
+    """Raise `ProgramError` where a transposed read leaves the buffer, or the bank in which it begins."""
+    size, lines = 16 * config.ccpes, matrix.turned_lines(rows, across)
+    store.check(lines * size, size)
+    crosses = lines[lines[:, 0] // config.buffer_lines != lines[:, -1] // config.buffer_lines]
+    if len(crosses):
+        message = f"lines {crosses[0, 0]} to {crosses[0, -1]} are read transposed, in one bank of {config.buffer_lines}"
+        raise ProgramError(Fault.ADDRESS, f"{message} allowed")
+
+
 def write_padded(store: Later, matrix: Matrix, rows: np.ndarray, values: np.ndarray, ccpes: int) -> None:
     """Write (len(rows), N) elements; the rest of the last slice of 4 x ccpes columns may be anything."""
     cols = values.shape[1]
@@ -45,8 +55,15 @@ def _write(store: Later, matrix: Matrix, values: np.ndarray) -> None:
     write_padded(store, matrix, np.arange(rows), values, matrix.ccpes)
 
 
-def _init(item: Instruction, buffer: Later, held: Held, ccpes: int) -> np.ndarray | int:
-    rows, cols = item["rows"], item["cols"]
+def _read_turned(store: Later, matrix: Matrix, rows: int, cols: int, config: MachineConfig,
+                 first_col: int = 0) -> np.ndarray:
+    across = np.arange(matrix.width * tiles(first_col + cols, config.columns))
+    check_turned(store, matrix, rows, across, config)
+    return _read(store, matrix, rows, cols, first_col).T
+
+
+def _init(item: Instruction, buffer: Later, held: Held, config: MachineConfig) -> np.ndarray | int:
+    rows, cols, ccpes = item["rows"], item["cols"], config.ccpes
     match item["init"]:
         case Init.ZERO:
             return 0
@@ -55,11 +72,8 @@ def _init(item: Instruction, buffer: Later, held: Held, ccpes: int) -> np.ndarra
         case Init.TILE:
             matrix = Matrix(item["init_address"], item["init_pitch"], 4, ccpes)
             if item["init_transposed"]:
-                return _read(buffer, matrix, cols, rows).T
+                return _read_turned(buffer, matrix, cols, rows, config)
             return _read(buffer, matrix, rows, cols)
-    if rows > TILE or cols > TILE * ccpes:
-        message = f"HOLD of a {rows} x {cols} result: one tile, {TILE} x {TILE * ccpes}, allowed"
-        raise ProgramError(Fault.ILLEGAL, message)
     if held is None or held.shape != (rows, cols):
         found = "nothing" if held is None else f"{held.shape[0]} x {held.shape[1]}"
         raise ProgramError(Fault.UNDEFINED, f"HOLD of a {rows} x {cols} tile: {found} is in the accumulators")
@@ -74,10 +88,10 @@ def _left(item: Instruction, buffer: Later, ccpes: int) -> np.ndarray:
     return left
 
 
-def _right(item: Instruction, buffer: Later, ccpes: int) -> np.ndarray:
-    matrix = Matrix(item["right"], item["right_pitch"], 1, ccpes)
+def _right(item: Instruction, buffer: Later, config: MachineConfig) -> np.ndarray:
+    matrix = Matrix(item["right"], item["right_pitch"], 1, config.ccpes)
     if item["right_transposed"]:
-        return _read(buffer, matrix, item["cols"], item["k"], TILE * item["right_word"]).T
+        return _read_turned(buffer, matrix, item["cols"], item["k"], config, TILE * item["right_word"])
     return _read(buffer, matrix, item["k"], item["cols"])
 
 
@@ -88,13 +102,9 @@ def matmul(item: Instruction, buffer: Later, held: Held, config: MachineConfig) 
     matrix, other results may not overlap operands.
     """
     ccpes = config.ccpes
-    for name, value, limit in (("k", item["k"], config.right_rows), ("left_word", item["left_word"], ccpes - 1),
-                               ("right_word", item["right_word"], ccpes - 1)):
-        if value > limit:
-            raise ProgramError(Fault.ILLEGAL, f"MATMUL: {name} is {value}, at most {limit} allowed")
-    left, right = _left(item, buffer, ccpes), _right(item, buffer, ccpes)
+    left, right = _left(item, buffer, ccpes), _right(item, buffer, config)
     product = (left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
-    result = wrap(product + _init(item, buffer, held, ccpes), config.acc_bits)
+    result = wrap(product + _init(item, buffer, held, config), config.acc_bits)
     if item["emit_accumulators"]:
         _write(buffer, Matrix(item["accumulators"], item["acc_pitch"], 4, ccpes), result)
     if item["emit_int8"]:

@@ -53,6 +53,14 @@ class Matrix:
         across = self.width * tiles(cols, TILE * self.ccpes)
         return (self.base + np.arange(tiles(rows, TILE))[:, None] * self.pitch + np.arange(across)).ravel()
 
+    def turned_lines(self, rows: int, across: np.ndarray) -> np.ndarray:
+        """(reads, ccpes) lines of the transposed reads of `rows` rows, at lines `across` from where a tile row begins.
+
+        A read takes a word from each of ccpes tile rows; the last ones may lie beyond the matrix.
+        """
+        first = np.arange(tiles(rows, TILE * self.ccpes))[:, None] * self.ccpes * self.pitch + across
+        return self.base + first.reshape(-1, 1) + np.arange(self.ccpes) * self.pitch
+
 
 def row_addresses(base: int, cols: int, ccpes: int) -> np.ndarray:
     """Byte addresses (cols,) of an int32 row of parameters that begins at line `base`."""

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hw.control.isa import ROW_SUMS, Instruction, VectorOp
+from hw.config import TILE, MachineConfig
+from hw.control.isa import Instruction, VectorOp
 from hw.numerics import MULTIPLIER_BITS, wrap
-from model.exact.machine.matmul import write_padded
+from model.exact.machine.matmul import check_turned, write_padded
 from model.exact.machine.matrix import Matrix, row_addresses
 from model.exact.machine.store import Fault, Later, ProgramError
 from model.exact.vector.gelu import GeluParams, gelu
@@ -24,19 +25,20 @@ WIDTHS: dict[VectorOp, tuple[int, int, int]] = {
     VectorOp.REQUANTISE16: (2, 0, 1), VectorOp.LAYERNORM: (2, 0, 1), VectorOp.SOFTMAX: (4, 0, 1),
     VectorOp.NORMALISE: (4, 0, 1), VectorOp.GELU: (4, 0, 1), VectorOp.RESIDUAL: (4, 2, 2), VectorOp.SNAP: (1, 1, 1)}
 
+#: The highest number of a mapped row.
+ROW_MAX = 65535
+
 
 class VectorLaw:
-    """The vector unit of a machine with `ccpes` words a line; `sums` is its memory of row sums, int32 each."""
+    """The vector unit of a machine; `sums` is its memory of row sums, int32 each."""
 
-    def __init__(self, buffer: Later, sums: Later, ccpes: int) -> None:
-        self.buffer, self.sums, self.ccpes = buffer, sums, ccpes
+    def __init__(self, buffer: Later, sums: Later, config: MachineConfig) -> None:
+        self.buffer, self.sums, self.config, self.ccpes = buffer, sums, config, config.ccpes
         self.tables = build_tables()
 
     def run(self, item: Instruction) -> None:
         """Run one VECTOR instruction on the buffer."""
         op, cols = item["op"], item["cols"]
-        if item["x_transposed"] and WIDTHS[op][0] != 4:
-            raise ProgramError(Fault.ILLEGAL, f"VECTOR: x of {op.name} is transposed, accumulators only allowed")
         out = self._apply(op, item, torch.from_numpy(self._operand(item, "x", WIDTHS[op][0])))
         matrix = Matrix(item["out"], item["out_pitch"], WIDTHS[op][2], self.ccpes)
         write_padded(self.buffer, matrix, self._rows(item, "out"), out.numpy()[:, :cols], self.ccpes)
@@ -45,12 +47,17 @@ class VectorLaw:
         row = np.arange(item["rows"])
         if not item[f"{operand}_mapped"]:
             return row
-        return row % item["inner"] * item["inner_stride"] + row // item["inner"] * item["outer_stride"]
+        row = row % item["inner"] * item["inner_stride"] + row // item["inner"] * item["outer_stride"]
+        if (highest := int(row.max())) > ROW_MAX:
+            raise ProgramError(Fault.ADDRESS, f"VECTOR: row {highest} of {operand}, at most {ROW_MAX} allowed")
+        return row
 
     def _operand(self, item: Instruction, name: str, width: int) -> np.ndarray:
         matrix = Matrix(item[name], item[f"{name}_pitch"], width, self.ccpes)
         rows, cols = self._rows(item, name), np.arange(item["cols"])
         if name == "x" and item["x_transposed"]:
+            lines = np.unique(rows // self.config.columns)[:, None] * TILE + np.arange(TILE)
+            check_turned(self.buffer, matrix, len(cols), lines.ravel(), self.config)
             return np.ascontiguousarray(self.buffer.read(matrix.addresses(cols, rows), width).T)
         return self.buffer.read(matrix.addresses(rows, cols), width)
 
@@ -63,10 +70,7 @@ class VectorLaw:
 
     def _entries(self, item: Instruction) -> np.ndarray:
         """Byte addresses of the rows' sums."""
-        last = item["sums"] + item["rows"]
-        if last > ROW_SUMS:
-            raise ProgramError(Fault.ILLEGAL, f"VECTOR: row sum {last - 1}, at most {ROW_SUMS - 1} allowed")
-        return 4 * np.arange(item["sums"], last)
+        return 4 * np.arange(item["sums"], item["sums"] + item["rows"])
 
     def _apply(self, op: VectorOp, item: Instruction, x: Tensor) -> Tensor:
         one = Scale((item["multiplier"],), item["shift"])

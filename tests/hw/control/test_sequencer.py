@@ -7,9 +7,9 @@ import pytest
 from amaranth.sim import Simulator
 
 from hw.config import load_config
-from hw.control.decode import limits
 from hw.control.fault import FaultKind
 from hw.control.isa import FORMATS, SEMAPHORES, Opcode, encode, instruction
+from hw.control.rules import limits
 from hw.control.sequencer import Sequencer
 from model.exact.machine.executor import _set as bits
 

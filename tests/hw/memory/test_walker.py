@@ -2,6 +2,7 @@
 import random
 
 import pytest
+from amaranth.sim import Simulator
 
 from hw.config import load_config
 from hw.memory.walker import Walker
@@ -12,7 +13,7 @@ from model.exact.memory.walker import walk
 @pytest.mark.parametrize("levels, worded", [(1, None), (2, 1), (3, 1), (3, None)])
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 def test_addresses_are_those_of_the_loops(ccpes, levels, worded, stall, play):
-    config, draw = load_config("tiny").replace(ccpes=ccpes), random.Random(levels)
+    config, draw = load_config("tiny").replace(ccpes=ccpes, buffer_lines=4096), random.Random(levels)
     commands, expected = [], []
     for _ in range(12):
         counts, strides = ([draw.randint(low, high) for _ in range(levels)] for low, high in ((1, 5), (0, 30)))
@@ -29,3 +30,30 @@ def test_addresses_are_those_of_the_loops(ccpes, levels, worded, stall, play):
         moved = run.moved["place"]
         assert moved == list(range(moved[0], moved[0] + len(moved)))
         assert moved[0] - run.moved["command"][0] == Walker.latency
+
+
+@pytest.mark.parametrize("walk, given, line", [
+    ({"address": 250, "count": [2, 4], "stride": [4, 1]}, 6, 256),
+    ({"address": 3, "count": [1, 3], "stride": [0, 1 << 18]}, 1, 3 + (1 << 18)),
+    ({"address": 60, "count": [1, 9], "stride": [0, 1], "transposed": 1, "pitch": 1}, 6, 63),
+    ({"address": 62, "count": [1, 1], "stride": [0, 1], "transposed": 1, "pitch": 3}, 0, 62),
+    ({"address": 254, "count": [1, 4], "stride": [0, 1], "transposed": 1, "pitch": 1}, 2, 255)])
+def test_a_step_outside_is_not_given_and_said(walk, given, line):
+    """Four banks of 64 lines, two words a line."""
+    dut, places, end = Walker(load_config("tiny").replace(buffer_lines=64), 2, 1), [], []
+
+    async def bench(ctx):
+        ctx.set(dut.command.payload, {"word": 0, "transposed": 0, "pitch": 0, **walk})
+        ctx.set(dut.command.valid, 1)
+        ctx.set(dut.place.ready, 1)
+        for _ in range(30):
+            _, _, valid, address = await ctx.tick().sample(dut.place.valid, dut.place.payload.address)
+            ctx.set(dut.command.valid, 0)
+            places.extend([address] * valid)
+        end.extend([ctx.get(dut.outside.valid), ctx.get(dut.outside.line)])
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert len(places) == given and end == [1, line]

@@ -50,7 +50,7 @@ def test_instructions_leave_what_the_law_says(name, on_buffer):
     store.write(row_addresses(BANK + 110, len(cols), config.ccpes), random_bytes.integers(-9000, 9000, len(cols)), 4)
     before = store.bytes.copy()
     store.defined[:] = False
-    law = VectorLaw(store, Store("row sums", 4 * ROW_SUMS), config.ccpes)
+    law = VectorLaw(store, Store("row sums", 4 * ROW_SUMS), config)
     for item in program:
         law.run(item)
     after, done = on_buffer(config, VectorEngine(config), before, program)

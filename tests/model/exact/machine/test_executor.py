@@ -45,7 +45,8 @@ def test_lines_move_by_pitch_and_by_table(machine):
     ({"dram_pitch": 48}, Fault.ILLEGAL, "dram_pitch is 0x30"),
     ({"dram": (1 << 64) - 32}, Fault.ADDRESS, "DRAM byte"),
     ({"dram": 1 << 14}, Fault.ADDRESS, "DRAM byte 0x4000, below 0x4000"),
-    ({"buffer": 4096}, Fault.ADDRESS, "buffer byte 0x2001f, below 0x20000")])
+    ({"buffer": 4096}, Fault.ILLEGAL, "buffer is 4096, at most 4095"),
+    ({"buffer": 4095, "lines": 2}, Fault.ADDRESS, "buffer byte 0x2001f, below 0x20000")])
 def test_moves_that_are_refused(machine, change, kind, words):
     with pytest.raises(ProgramError, match=words) as caught:
         machine().run([_load().replace(**change), END])

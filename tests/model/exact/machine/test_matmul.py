@@ -40,7 +40,7 @@ def test_product_of_differences_with_init_and_requantised(machine, ccpes, shape)
 def test_transposed_operands_and_first_words(machine):
     bench, (m, n, k) = machine(ccpes=4), (10, 18, 12)
     left, right, init = _draw(m, k + 8), _draw(n, k + 4), _draw(n, m)
-    pitches = bench.put(0, left, 1), bench.put(100, right, 1), bench.put(300, init, 4)
+    pitches = bench.put(0, left, 1), bench.put(100, right, 1), bench.put(300, init, 4, 5)
     bench.run([_matmul(rows=m, cols=n, k=k, current=0, left_pitch=pitches[0], left_word=2, right=100, right_word=1,
                        right_pitch=pitches[1], right_transposed=1, init=Init.TILE, init_transposed=1, init_address=300,
                        init_pitch=pitches[2], acc_pitch=8), END])
@@ -79,9 +79,12 @@ def test_padding_of_a_result_means_nothing(machine):
     ({"right": 4095, "right_pitch": 1}, Fault.ADDRESS, "buffer byte 0x20"),
     ({"accumulators": 4094}, Fault.ADDRESS, "buffer byte 0x2"),
     ({"current": 60}, Fault.UNDEFINED, "nothing has written it"),
-    ({"init": Init.HOLD, "rows": 8}, Fault.ILLEGAL, "HOLD of a 8 x 8"),
+    ({"init": Init.HOLD, "rows": 8}, Fault.ILLEGAL, "rows is 8 where init is HOLD, 0..4 allowed"),
     ({"init": Init.HOLD}, Fault.UNDEFINED, "nothing is in the accumulators"),
-    ({"unit": 1}, Fault.ILLEGAL, "unit is 1, below 1")])
+    ({"right_transposed": 1, "right": 1023}, Fault.ADDRESS, "lines 1023 to 1024 are read transposed, in one bank of"),
+    ({"right_transposed": 1, "right": 4095}, Fault.ADDRESS, "buffer byte 0x20"),
+    ({"init": Init.TILE, "init_transposed": 1, "init_address": 1020, "init_pitch": 5}, Fault.ADDRESS, "lines 1020 to"),
+    ({"unit": 1}, Fault.ILLEGAL, "unit is 1, at most 0 allowed")])
 def test_what_the_machine_refuses(machine, change, kind, words):
     bench = machine()
     bench.put(0, _draw(8, 8), 1)
