@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Method `ditto`: left operands as differences to the timestep before, whose accumulators are carried in DRAM.
 
-Exact. Scores of spatial attention take two products, as in `model.methods.Ditto`. Whole operands, zeros skipped, where
-a difference would cost more than it saves: in the attention along the few frames, and in probabilities times values,
-whose second product needs the values transposed on the left.
+Exact. Scores of spatial attention take two products, as in `model.methods.Ditto`. `DittoProducts.notes` says where
+operands are whole, zeros skipped.
 """
 
 from __future__ import annotations
@@ -84,7 +83,9 @@ class DittoAttention(Attention):
 class DittoProducts(Products):
     """Differences to the timestep before."""
 
-    skips = True
+    skips = refers = True
+    notes = ("scores of temporal blocks are of whole operands: over few frames a difference saves less than it costs",
+             "values are of whole operands: their second product needs V transposed on the left, which no read gives")
 
     def __init__(self, builder: Builder, network: NetworkConfig) -> None:
         super().__init__(builder, network)

@@ -58,7 +58,7 @@ def table(lowered: Lowered) -> str:
     for name, entry in work(lowered.step, lowered.operators, lowered.config).items():
         lines.append(f"{name:<20}{entry.unit:>8}{entry.instructions:>7}{entry.tiles:>8}{entry.products:>12}"
                      f"{entry.cycles:>10}{entry.bytes:>9}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"note: {note}" for note in lowered.notes)])
 
 
 def instructions(program: Program, operators: tuple[str, ...]) -> str:

@@ -87,7 +87,7 @@ class Lowering:
         for name, program in programs.items():
             builder.image.place(name, program.encode())
         return Lowered(self.config, self.network, self.method, self.resident, builder.image, programs["setup"],
-                       programs["step"], tuple(operators))
+                       programs["step"], tuple(operators), self.products.notes)
 
     def _weights(self, index: int, turns: list[dict]) -> BlockWeights:
         """Emit the LOADs of a block's constants, to the place whose turn it is."""
@@ -154,9 +154,14 @@ class Lowering:
                 group.buffer.give(operand.origin)
 
 
-def check(shape: NetworkConfig, config: MachineConfig) -> None:
+def check(shape: NetworkConfig, config: MachineConfig, method: str) -> None:
     """Raise VidaError with every reason why a network of this shape cannot be mapped, and what would do."""
     problems = []
+    if METHODS[method].refers and config.lane is Lane.NATIVE:
+        problems.append(f"lane is native, which has no differences: {method} needs lane = digit")
+    longest = max(4 * shape.dim, shape.tokens)
+    if longest > config.k_max:
+        problems.append(f"k_max is {config.k_max}: sums of {longest} products need at least that")
     fitting = [ccpes for ccpes in (1, 2, 4, 8) if shape.head_dim % (TILE * ccpes) == 0]
     if config.ccpes not in fitting:
         allowed = f"{' or '.join(map(str, fitting))} allowed" if fitting else "none would do"
@@ -179,7 +184,7 @@ def lower(network: QuantisedNetwork, config: MachineConfig, method: str = "dense
     """
     if method not in METHODS:
         raise VidaError(f"method '{method}' cannot be lowered: {', '.join(METHODS)} can")
-    check(network.config, config)
+    check(network.config, config, method)
     found, problem = [], None
     for places in dict.fromkeys((len(network.blocks), 2, 1)):
         for under_way in _choices(network.config, config):

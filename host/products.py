@@ -51,7 +51,12 @@ class Attention:
 class Products:
     """Whole operands."""
 
+    #: Zero digits are skipped.
     skips = False
+    #: Left operands are differences.
+    refers = False
+    #: What is computed from whole operands although the method has differences, and why.
+    notes: tuple[str, ...] = ()
 
     def __init__(self, builder: Builder, network: NetworkConfig) -> None:
         self.builder, self.network = builder, network

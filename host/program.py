@@ -62,6 +62,7 @@ class Lowered:
     image : DRAM; its pieces "input", "modulation" and "output" are the host's, "setup" and "step" are programs
     setup, step : run once after reset; run for every denoising step
     operators : names, by tag
+    notes : what could not be mapped as the method has it, and why
     """
 
     config: MachineConfig
@@ -72,3 +73,4 @@ class Lowered:
     setup: Program
     step: Program
     operators: tuple[str, ...]
+    notes: tuple[str, ...]

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Method `vida`: left operands as differences to the frame before, on its accumulators, which never leave the buffer.
 
-As `model.methods.Vida`. In temporal blocks, whose rows are in the order of tokens, operands are whole: exact too.
-Probabilities times a difference of values would need that transposed on the left: computed as P V - P V_before.
+As `model.methods.Vida`, bit for bit. `VidaProducts.notes` says where operands are whole, zeros skipped.
 """
 
 from __future__ import annotations
@@ -92,7 +91,9 @@ class VidaAttention(Attention):
 class VidaProducts(Products):
     """Differences to the frame before."""
 
-    skips = True
+    skips = refers = True
+    notes = ("temporal blocks are of whole operands: their rows are in the order of tokens, not of frames",
+             "values between refreshes are O + P V - P V_before: P dV needs dV transposed on the left; no read gives it")
 
     def __init__(self, builder: Builder, network: NetworkConfig) -> None:
         super().__init__(builder, network)

@@ -24,6 +24,8 @@ def test_a_person_can_read_it(lowered):
     assert text.startswith("dense on tiny: ")
     assert "cycles modelled" in text
     assert "block1.softmax" in text
+    assert "note:" not in text
+    assert "note: values are of whole operands" in table(lowered("ditto"))
     lines = instructions(lowered().step, lowered().operators).splitlines()
     assert len(lines) == len(lowered().step.instructions)
     assert lines[-1].endswith(" END")

@@ -111,6 +111,14 @@ def test_what_does_not_fit_is_refused_with_what_would(changes, words):
         lower(load_quantised("tiny")[0], load_config("tiny").replace(**changes))
 
 
+def test_what_a_machine_cannot_do_is_refused():
+    network, native = load_quantised("tiny")[0], {"lane": "native", "allocation": "none", "queue_depth": 8}
+    with pytest.raises(VidaError, match="lane is native, which has no differences: ditto needs lane = digit"):
+        lower(network, load_config("tiny").replace(**native), "ditto")
+    with pytest.raises(VidaError, match="k_max is 64: sums of 128 products need at least that"):
+        lower(network, load_config("tiny").replace(k_max=64))
+
+
 def test_unknown_methods_and_odd_shapes_are_refused():
     network = load_quantised("tiny")[0]
     with pytest.raises(VidaError, match="method 'magic' cannot be lowered: dense, original, ditto, vida can"):
