@@ -93,7 +93,7 @@ class VidaProducts(Products):
 
     skips = refers = True
     notes = ("temporal blocks are of whole operands: their rows are in the order of tokens, not of frames",
-             "values between refreshes are O + P V - P V_before: P dV needs dV transposed on the left; no read gives it")
+             "values between refreshes are O + P V - P V_before: for P dV no read gives dV transposed on the left")
 
     def __init__(self, builder: Builder, network: NetworkConfig) -> None:
         super().__init__(builder, network)
