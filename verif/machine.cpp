@@ -170,7 +170,8 @@ class Bench {
             credit_ -= bus_bytes;
         }
         write_credit_ = write_credit_ || (credit_ >= bus_bytes && !writes_.empty());
-        if (write_credit_ && !top.m_axi_wready && !rests()) {
+        // Only with an address there: data may come before its address.
+        if (write_credit_ && !writes_.empty() && !top.m_axi_wready && !rests()) {
             top.m_axi_wready = 1;
             credit_ -= bus_bytes;
             write_credit_ = false;
