@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Fragment, Instance, ResetSignal, Signal, Value
+from amaranth.hdl import ClockSignal, Fragment, Instance, ResetSignal, Shape, Signal, Value
 from amaranth.hdl._ir import PortDirection
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component
 
@@ -152,14 +153,29 @@ def _identity(component: Component) -> tuple | None:
     for key, value in sorted(vars(component).items()):
         if key in component.signature.members or key.startswith(("_MustUse", "_Component")):
             continue
-        if isinstance(value, Component):
-            value = _identity(value)
-            if value is None:
-                return None
-        elif not isinstance(value, (int, str, type, MachineConfig)) and value is not None:
+        value = _plain_value(value)
+        if value is _UNKNOWN:
             return None
         parts.append((key, value))
     return tuple(parts)
+
+
+_UNKNOWN = object()
+
+
+def _plain_value(value: Any) -> Any:
+    """A value that tells equal attributes apart from others, or `_UNKNOWN`."""
+    if isinstance(value, Memory):
+        return repr(value.data.shape), value.data.depth, tuple(value.data.init)
+    if isinstance(value, Component):
+        made = _identity(value)
+        return _UNKNOWN if made is None else made
+    if isinstance(value, (data.Layout, Shape)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        parts = tuple(_plain_value(part) for part in value)
+        return _UNKNOWN if _UNKNOWN in parts else parts
+    return value if value is None or isinstance(value, (int, str, type, MachineConfig)) else _UNKNOWN
 
 
 def _members(ports: list[Port]) -> list[tuple[Signal, str]]:
