@@ -74,8 +74,9 @@ def lines(run: Run, order: Order) -> list[str]:
     return [
         f"{run.exact} of {len(run.steps)} steps equal the law bit for bit"
         + (f"; PSNR of the video to float {close:.2f} dB" if len(run.steps) == order.steps else ""),
-        f"{run.cycles:,} cycles, {run.predicted * len(run.steps):,} modelled as if nothing were skipped; "
-        f"utilisation {run.utilisation():.3f} (products in range, zeros included)",
+        f"{run.cycles:,} cycles; {run.predicted * len(run.steps):,} modelled, if skipping leaves "
+        f"{run.lowered.share:.0%} of the array's work; utilisation {run.utilisation():.3f} (products in range, zeros "
+        "included)",
         "array stalled, cycles of all groups: " + ", ".join(f"{what} {count:,}" for what, count in waits.items()),
         f"{total['bus_read'] * config.bus_bytes:,} bytes read, {total['bus_written'] * config.bus_bytes:,} written; "
         f"{sum(total[f'{peg}_digits'] for peg in group):,} digits issued",

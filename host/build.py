@@ -44,6 +44,7 @@ class Builder:
     config : MachineConfig
     skip : zero digits are skipped
     threshold : digits up to which a segment may go to the sparse lane
+    share : of a product's cycles, that skipping is expected to leave
 
     Members
     -------
@@ -51,8 +52,8 @@ class Builder:
     operator : name that the next tasks get
     """
 
-    def __init__(self, config: MachineConfig, skip: bool, threshold: int) -> None:
-        self.config, self.skip, self.threshold = config, skip, threshold
+    def __init__(self, config: MachineConfig, skip: bool, threshold: int, share: float) -> None:
+        self.config, self.skip, self.threshold, self.share = config, skip, threshold, share
         self.buffer, self.image = Buffer(config), Image()
         self.tasks: list[Task] = []
         self.operator = ""
@@ -95,7 +96,7 @@ class Builder:
                                            reference and reference.part(col=first, cols=k))
             more, begins = self._init(init if first == 0 else acc, init_transposed and first == 0)
             ends, results, writes = self._results(acc, int8 if last else None, scale, shift)
-            cost = matmul_cost(fields["rows"], fields["cols"], k, self.config)
+            cost = matmul_cost(fields["rows"], fields["cols"], k, self.config, self.share)
             self._add(Opcode.MATMUL, fields | more | ends, reads | begins | results, writes, cost)
 
     def _operands(self, left: Operand, right: Operand, unit: int, transposed: bool,

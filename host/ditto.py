@@ -84,6 +84,7 @@ class DittoProducts(Products):
     """Differences to the timestep before."""
 
     skips = refers = True
+    share = 0.25
     notes = ("scores of temporal blocks are of whole operands: over few frames a difference saves less than it costs",
              "values are of whole operands: their second product needs V transposed on the left, which no read gives")
 

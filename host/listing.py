@@ -52,7 +52,8 @@ def work(program: Program, operators: tuple[str, ...], config: MachineConfig) ->
 def table(lowered: Lowered) -> str:
     """The step program by operator, as text; cycles are predicted ("modelled"), never measured."""
     lines = [f"{lowered.method} on {lowered.config.name}: {len(lowered.step.instructions)} instructions, "
-             f"{lowered.step.cycles} cycles modelled, weights "
+             f"{lowered.step.cycles} cycles modelled "
+             f"({lowered.share:.0%} of the array's work left by skipping), weights "
              + ("stay in the buffer" if lowered.resident else "are loaded every step"),
              f"{'operator':<20}{'unit':>8}{'count':>7}{'tiles':>8}{'products':>12}{'cycles':>10}{'bytes':>9}"]
     for name, entry in work(lowered.step, lowered.operators, lowered.config).items():

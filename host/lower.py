@@ -49,7 +49,8 @@ class Lowering:
         self.network, self.shape, self.config, self.method = network, network.config, config, method
         self.places, self.under_way = min(places, len(network.blocks)), under_way
         self.resident = self.places == len(network.blocks)
-        self.builder = Builder(config, METHODS[method].skips and config.lane is Lane.DIGIT, THRESHOLD)
+        skips = METHODS[method].skips and config.lane is Lane.DIGIT
+        self.builder = Builder(config, skips, THRESHOLD, METHODS[method].share if skips else 1.0)
         self.products = METHODS[method](self.builder, network.config)
         self._place_in_dram()
 
@@ -87,7 +88,7 @@ class Lowering:
         for name, program in programs.items():
             builder.image.place(name, program.encode())
         return Lowered(self.config, self.network, self.method, self.resident, builder.image, programs["setup"],
-                       programs["step"], tuple(operators), self.products.notes)
+                       programs["step"], tuple(operators), self.products.notes, builder.share)
 
     def _weights(self, index: int, turns: list[dict]) -> BlockWeights:
         """Emit the LOADs of a block's constants, to the place whose turn it is."""

@@ -53,6 +53,8 @@ class Products:
 
     #: Zero digits are skipped.
     skips = False
+    #: Share of the array's cycles that skipping leaves, about, of `tiny` on preset `tiny`: for the order of tasks.
+    share = 1.0
     #: Left operands are differences.
     refers = False
     #: What is computed from whole operands although the method has differences, and why.
@@ -95,6 +97,7 @@ class SkippingProducts(Products):
     """Whole operands, of which zero digits are skipped."""
 
     skips = True
+    share = 0.7
 
 
 def by_columns(weights: Weights, cols: int) -> list[tuple[int, Weights]]:

@@ -63,6 +63,7 @@ class Lowered:
     setup, step : run once after reset; run for every denoising step
     operators : names, by tag
     notes : what could not be mapped as the method has it, and why
+    share : of the array's cycles, that skipping was taken to leave in all that is predicted
     """
 
     config: MachineConfig
@@ -74,3 +75,4 @@ class Lowered:
     step: Program
     operators: tuple[str, ...]
     notes: tuple[str, ...]
+    share: float

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,10 +18,10 @@ from model.exact.machine.vector import beats
 _MATMUL, _VECTOR, _MOVE = (12, 40), (24, 24), (40, 16)
 
 
-def matmul_cost(rows: int, cols: int, k: int, config: MachineConfig) -> Cost:
-    """Cycles of a MATMUL that skips nothing; the first right slot is filled before."""
+def matmul_cost(rows: int, cols: int, k: int, config: MachineConfig, share: float) -> Cost:
+    """Cycles of a MATMUL of which `share` is left by skipping; the first right slot is filled before."""
     planes = 1 if config.lane is Lane.NATIVE else 2
-    tile = tiles(planes * k, max(1, config.dense_depth))
+    tile = math.ceil(share * planes * k / max(1, config.dense_depth))
     return Cost(_MATMUL[0] + k, tiles(rows, TILE) * tiles(cols, config.columns) * tile, _MATMUL[1])
 
 

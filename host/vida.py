@@ -92,6 +92,7 @@ class VidaProducts(Products):
     """Differences to the frame before."""
 
     skips = refers = True
+    share = 0.65
     notes = ("temporal blocks are of whole operands: their rows are in the order of tokens, not of frames",
              "values between refreshes are O + P V - P V_before: for P dV no read gives dV transposed on the left")
 
