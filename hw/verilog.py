@@ -239,8 +239,9 @@ def _loop(rows: re.Match[str]) -> str:
     name, value = rows[2], lines[0].partition(" = ")[2]
     if any(line != f"    {name}[{n}] = {value}" for n, line in enumerate(lines)):
         return rows[0]
-    return (f"  initial begin : {name}_zero\n    integer row;\n    for (row = 0; row < {len(lines)}; row = row + 1) "
-            f"{name}[row] = {value}\n  end\n")
+    row = f"{name}_row"
+    loop = f"for ({row} = 0; {row} < {len(lines)}; {row} = {row} + 1) {name}[{row}] = {value}"
+    return f"  initial begin : {name}_zero\n    integer {row};\n    {loop}\n  end\n"
 
 
 def _tidy(verilog: str) -> str:
