@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw.config import MachineConfig
+from hw.machine import Machine
 from hw.ports import Port
-from hw.top import Top
 from hw.verilog import to_verilog
 from hw.version import VERSION
 from hw.workspace import written_whole
@@ -45,7 +45,7 @@ def generate(config: MachineConfig, folder: Path) -> Generated:
 
 def verilog_text(config: MachineConfig) -> tuple[str, list[Port]]:
     """Verilog of the whole top, `vida_<name>`, with its header; and the top's ports."""
-    text, ports = to_verilog(Top(config), f"vida_{config.name}")
+    text, ports = to_verilog(Machine(config), f"vida_{config.name}")
     return _HEADER.format(version=VERSION, name=config.name, digest=config.digest()) + text, ports
 
 

@@ -29,7 +29,6 @@ PLAN: dict[str, tuple[dict[str, object], ...]] = {
     "vector": ({"ccpes": 1, "k_max": 8192},),
     "dma": ({"bus_bytes": 64, "ccpes": 1, "buffer_lines": 128}, {"bus_bytes": 16, "buffer_lines": 128}),
     "peg": ({}, {**_DEEP, "sparse_sum": "shared"}, {**_MERGE, "ccpes": 1}, {"base": "dense8", "ccpes": 2}),
-    "top": ({"pegs": 2, "ccpes": 1},),
     "sad": ({},),
 }
 #: Benches of blocks that only some policies have.

@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import and_
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
@@ -68,8 +68,10 @@ def _allowed(field: Field, value, high: dict[str, int], multiples: dict[str, int
     if field.kind:
         return Cat(value == member.value for member in field.kind).any()
     last, step = min(field.last, high.get(field.name, field.last)), max(field.step, multiples.get(field.name, 1))
-    fine = (value >= field.low) & (value <= last)
-    return fine & (value[:exact_log2(step)] == 0) if step > 1 else fine
+    checks = [value >= field.low] if field.low else []
+    checks += [value <= last] if last < (1 << field.bits) - 1 else []
+    checks += [value[:exact_log2(step)] == 0] if step > 1 else []
+    return reduce(and_, checks, Const(1))
 
 
 def _obeys(rule: Rule, view):
