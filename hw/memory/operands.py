@@ -135,13 +135,16 @@ class LeftLoader(Component):
         with m.Elif(goes & both):
             m.d.sync += part.eq(Mux(last, first, Mux(whole, 0, part + 1)))
         current = self._columns_of(m, self.current_data.p, part, parts)
+        count = (now.k - 1)[:exact_log2(each)] + 1
         if not self._digits:
-            m.d.comb += self.left.p.value.eq(current)
+            # The right slot holds old rows behind row K - 1.
+            for n, column in enumerate(data.View(data.ArrayLayout(8 * TILE, each), current)):
+                m.d.comb += self.left.p.value[n].as_value().eq(Mux(last & (count <= n), 0, column))
             return
         reference = self._columns_of(m, self.reference_data.p, part, parts)
         m.d.comb += [self.left.p.current.eq(current), self.left.p.reference.eq(Mux(now.use_reference, reference, 0)),
                      self.left.p.skip.eq(now.skip),
-                     self.left.p.count.eq(Mux(last, (now.k - 1)[:exact_log2(each)] + 1, each))]
+                     self.left.p.count.eq(Mux(last, count, each))]
 
     def _columns_of(self, m: Module, line, part, parts: int):
         """The columns of one beat, four rows each."""

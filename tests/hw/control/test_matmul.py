@@ -44,6 +44,8 @@ def chain(config, draw):
     items.append(items[0].replace(init=Init.TILE, init_transposed=1, init_address=bank + 60, init_pitch=7,
                                   rows=min(shape["rows"], 8), accumulators=2 * bank + 76, emit_int8=0, cols=1,
                                   acc_pitch=4))
+    # Its right slot still holds rows of one with a longer K.
+    items.append(items[1].replace(k=max(1, shape["k"] - 3), int8=3 * bank + 40))
     return items
 
 
