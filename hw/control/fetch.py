@@ -77,6 +77,9 @@ class Fetch(Component):
         self._take(m, reader.unit, queue.i, running, overrun, stopping)
         asked, dropped = reader.command.valid & reader.command.ready, reader.unit.valid & ~queue.i.valid
         m.d.sync += kept.eq(kept + asked - dropped - (queue.o.valid & queue.o.ready))
+        with m.If(self.start & ~self.busy):
+            # A stop drops what was asked for last, unanswered.
+            m.d.sync += kept.eq(0)
         return m
 
     def _ask(self, m: Module, command, running, kept, stopping) -> None:

@@ -157,3 +157,28 @@ def test_the_stated_latency():
         assert ctx.get(dut.bus.arvalid)
 
     simulation.run(test)
+
+
+@pytest.mark.parametrize("bus_bytes", [8, 64])
+def test_the_next_program_comes_whole_whenever_the_last_one_was_stopped(bus_bytes):
+    dut, ram, simulation, got = setup(bus_bytes, 0.3)
+    items = program(random.Random(2), 6)
+    place(ram, 0, items)
+    simulation.serve(receive, dut.instruction, ram.rests, got)
+
+    async def test(ctx):
+        for cycles in range(30):
+            await start(ctx, dut, 0, 6)
+            for _ in range(cycles):
+                await ctx.tick()
+            ctx.set(dut.stop, 1)
+            await ctx.tick()
+            ctx.set(dut.stop, 0)
+            while ctx.get(dut.busy):
+                await ctx.tick()
+        got.clear()
+        await start(ctx, dut, 0, 6)
+        await ctx.tick().until(~dut.busy)
+        assert texts(got) == items
+
+    simulation.run(test)
