@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from hw.config import MachineConfig
 from verif.regress import regress
 from verif.run import Outcome, plan, run_one
+from verif.soak import Soaked, soak
 
 
 def run_benches(config: MachineConfig | None, names: Sequence[str], seed: int, console: Console) -> bool:
@@ -59,3 +61,27 @@ def run_regression(seed: int, outputs: int, console: Console) -> bool:
         if not outcome.passed:
             console.print(f"[red]failed[/] {outcome.name}: {outcome.first}", soft_wrap=True)
     return all(outcome.passed for outcome in outcomes)
+
+
+def run_soak(seed: int, cycles: int, console: Console) -> bool:
+    """Random programs on whole machines, a line for each; returns whether all ended, as the law says."""
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("soak", total=cycles)
+        done: dict[str, int] = {}
+
+        def show(soaked: Soaked) -> None:
+            done[soaked.name] = soaked.cycles
+            progress.update(task, completed=sum(done.values()), description=f"soak {soaked.name}")
+
+        found = soak(seed, cycles, progress=show)
+    table = Table("machine", "programs", "instructions", "cycles", "faults reported", "bytes compared", box=None,
+                  pad_edge=False)
+    for one in found:
+        table.add_row(one.name, *(f"{n:,}" for n in (one.programs, one.instructions, one.cycles, one.faults,
+                                                     one.compared)))
+    console.print(table)
+    console.print(f"{sum(one.cycles for one in found):,} cycles of random programs, seed {seed}")
+    for one in found:
+        if not one.passed:
+            console.print(f"[red]failed[/] {one.first}", soft_wrap=True)
+    return all(one.passed for one in found)

@@ -172,10 +172,12 @@ def simulate(bench: Annotated[list[str] | None, typer.Argument(help="benches to 
 
 @app.command()
 def regress(seed: Seed = 1, outputs: Annotated[int, typer.Option(min=1, help="results to compare")] = 1_000_000,
+            cycles: Annotated[int, typer.Option(min=1, help="of random programs on whole machines")] = 10_000_000,
             ) -> None:
-    """At least a million results of configurations that are no presets, against the law."""
-    from flow.benches import run_regression
-    if not run_regression(seed, outputs, Console()):
+    """A million results of configurations that are no presets, and ten million cycles of programs, against the law."""
+    from flow.benches import run_regression, run_soak
+    good = run_regression(seed, outputs, Console())
+    if not run_soak(seed, cycles, Console()) or not good:
         raise typer.Exit(1)
 
 

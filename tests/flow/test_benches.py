@@ -11,6 +11,7 @@ from flow import benches
 from hw.config import load_config
 from verif.run import Outcome, bench_names
 from verif.simulator import BenchResult, CaseResult
+from verif.soak import Soaked
 
 
 @pytest.fixture
@@ -63,3 +64,16 @@ def test_a_regression_with_a_mismatch_fails(monkeypatch):
     out = io.StringIO()
     assert not benches.run_regression(1, 10, Console(file=out, width=120))
     assert "failed odd: row 3: 5" in out.getvalue() and "64 outputs compared, seed 1" in out.getvalue()
+
+
+def test_a_soak_with_a_hang_fails(monkeypatch):
+    good, bad = Soaked("one", 1, 5, 90, 1000, 2, 64), Soaked("two", 1, 1, 9, 99, 0, 64, "two program 1: limit")
+
+    def soak(seed, cycles, progress):
+        progress(good)
+        return [good, bad]
+
+    monkeypatch.setattr(benches, "soak", soak)
+    out = io.StringIO()
+    assert not benches.run_soak(1, 10, Console(file=out, width=120))
+    assert "failed two program 1: limit" in out.getvalue() and "1,099 cycles of random programs" in out.getvalue()
