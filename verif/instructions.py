@@ -10,6 +10,7 @@ import numpy as np
 
 from hw.config import TILE, Lane, MachineConfig
 from hw.control.isa import ROW_SUMS, Instruction, Opcode, VectorOp, instruction
+from hw.numerics import wrap
 from hw.payloads import Init
 from model.exact.machine.executor import Executor
 from model.exact.machine.matrix import Matrix
@@ -19,8 +20,6 @@ from model.exact.machine.vector import WIDTHS
 PART = 512
 #: Lines of the buffer that a program uses, from a random one on.
 ARENA = 320
-#: Largest magnitude of an accumulator, in bits.
-ACC_BITS = 26
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ class Instructions:
         places = matrix.addresses(np.arange(x.down * TILE), np.arange(x.across * self.config.columns))
         values = self.law.buffer.bytes[places[..., None] + np.arange(4)].view("<i4")[..., 0]
         known = self.law.buffer.defined[places]
-        if (np.abs(values[known].astype(np.int64)) >> ACC_BITS + 1).any():
+        if (wrap(values[known].astype(np.int64), self.config.acc_bits) != values[known]).any():
             raise ValueError("no accumulators")
 
 

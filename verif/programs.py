@@ -14,7 +14,7 @@ from hw.control.isa import BYTES, SEMAPHORES, Instruction, Opcode, instruction
 from hw.errors import VidaError
 from model.exact.machine.executor import Executor
 from model.exact.machine.store import Store
-from verif.instructions import ACC_BITS, PART, Instructions, in_place
+from verif.instructions import PART, Instructions, in_place
 
 #: Tries for one instruction, and most instructions of a program.
 TRIES, PROGRAM_MAX = 12, 512
@@ -103,7 +103,7 @@ class Drawer:
         size = PART * self.config.line_bytes
         dram.bytes[:] = draw.integers(0, 256, len(dram.bytes), dtype=np.uint8)
         dram.bytes[:size][draw.random(size) < self.draw.choice((0.1, 0.5, 0.9))] = 0
-        high = 1 << self.draw.randint(4, ACC_BITS)
+        high = 1 << self.draw.randint(4, self.config.acc_bits - 1)
         dram.bytes[size:2 * size] = draw.integers(-high, high, size // 4).astype("<i4").view(np.uint8)
         dram.bytes[2 * size:3 * size] = draw.integers(0, 20, size // 4).astype("<i4").view(np.uint8)
         dram.defined[:] = True
