@@ -171,6 +171,8 @@ class Instructions:
         rows, cols = (top if draw.random() < 0.4 else draw.randint(1, top) for top in (rows, cols))
         inner = draw.randint(1, rows)
         mapped = {f"{name}_mapped": int(draw.random() < 0.3) for name in ("x", "y", "out")}
+        if widths[0] == 4 and rows % inner:
+            mapped["x_mapped"] = 0      # rows beyond x may be no accumulators
         down = -(-rows // TILE) + -(-inner // TILE) * mapped["out_mapped"]
         to = self._room(down, -(-cols // config.columns), widths[2], draw.random() < 0.7)
         if op is VectorOp.RESIDUAL and not mapped["out_mapped"] and not mapped["y_mapped"] and draw.random() < 0.5:

@@ -154,7 +154,9 @@ class Drawer:
         overlaps = sum(bool(operand & law.buffer.was_written) for operand in law.buffer.was_read)
         step = Step(item, self.units.index((item.opcode, item["unit"])), reads, writes)
         step.quiet = item.opcode is Opcode.MATMUL and not (item["emit_int8"] or item["emit_accumulators"])
-        if overlaps > in_place(item) or not self._order(step):
+        # An index may lead anywhere, but not to the program itself.
+        far = any(name == "dram" and n >= 4 * PART for name, n in reads | writes)
+        if overlaps > in_place(item) or far or not self._order(step):
             for name, store in stores.items():
                 store.bytes[:], store.defined[:] = kept[name]
             law.held = held
