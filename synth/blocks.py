@@ -17,10 +17,13 @@ from hw.config import TILE, Drain, Lane, MachineConfig
 from hw.control.counters import Counters
 from hw.encode.encoder import Encoder
 from hw.encode.sad import SadUnit
+from hw.machine import Machine
 from hw.memory.right_store import RightStore
 from hw.recover.drain import drain_control
 from hw.recover.merge import Merge
 from hw.recover.shadow import Shadow
+from hw.vector.engine import VectorEngine
+from hw.vector.lane import FACTOR_BITS, VectorLane
 from hw.vector.requantise import Requantise
 
 
@@ -43,7 +46,8 @@ def blocks(config: MachineConfig) -> dict[str, Block]:
 
     A group's area is `ccpe` x CCPEs + `requantise` + `control`: all the rest of the group, with
     its encoder, allocation, right-store logic, drain control, queues and counters, synthesised as one.
-    `path` is a group with one CCPE and without the requantiser, for paths that cross blocks.
+    `vector` without its lanes and `around`, the machine without groups, vector unit and the banks, are the rest
+    of a machine. `path` is a group with one CCPE and without the requantiser, for paths that cross blocks.
     """
     narrow = config.replace(ccpes=1)
     found = {
@@ -57,6 +61,9 @@ def blocks(config: MachineConfig) -> dict[str, Block]:
         "right_store": Block(lambda: RightStore(config)),
         "counters": Block(lambda: Counters(config)),
         "sad": Block(lambda: SadUnit(config)),
+        "vector": Block(lambda: VectorEngine(config), without=("vector_lane",)),
+        "vector_lane": Block(lambda: VectorLane(max(FACTOR_BITS, config.acc_bits))),
+        "around": Block(lambda: Machine(config), without=("group", "vector_engine", "buffer_bank")),
     }
     if config.lane is Lane.DIGIT:
         found["encoder"] = Block(lambda: Encoder(config))

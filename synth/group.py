@@ -75,17 +75,19 @@ class Synthesiser:
             found["path"] = self.block(config, "path", ("speed",))
             path = max(found[name].path_ps or 0.0 for name in ("path", "requantise"))
         every = blocks(config)
-        parts = {name: every[name].group * _size(found[name]) for name in ("ccpe", "control", "requantise")}
+        parts = {name: every[name].group * size_of(found[name]) for name in ("ccpe", "control", "requantise")}
         units = {name: self.block(config, name) for name, block in every.items() if inside and block.ccpe}
-        ccpe = {name: every[name].ccpe * _size(area) for name, area in units.items()}
+        ccpe = {name: every[name].ccpe * size_of(area) for name, area in units.items()}
         if inside:
-            ccpe["issue"] = _size(self.block(config, "issue")) / config.ccpes
+            ccpe["issue"] = size_of(self.block(config, "issue")) / config.ccpes
         per_bit = LIBRARIES[self.library].sram_um2_per_bit if self.library else MEMORY_GATE_EQUIVALENTS
         store = None if per_bit is None else per_bit * found["control"].memory_bits
         return GroupArea(sum(parts.values()), store, path, parts, ccpe, found | units)
 
     def _matters(self, config: MachineConfig, name: str) -> str:
         """What tells two instances of a block apart: everything but the name, and for lanes not the policy's kind."""
+        if name in ("vector", "around"):
+            return repr(sorted(config.replace(name="machine").model_dump(mode="json").items()))
         fields = config.group_fields()
         if name in ("ccpe", "dpu", "spu", "merge", "shadow"):
             fields = {key: fields[key] for key in ("lane", "drain", "k_max")} | {
@@ -96,6 +98,7 @@ class Synthesiser:
         return repr(sorted(fields.items()))
 
 
-def _size(area: Area) -> float:
+def size_of(area: Area) -> float:
+    """um2, or gate equivalents where no library was given."""
     value = area.gate_equivalents if area.library is None else area.um2
     return value or 0.0

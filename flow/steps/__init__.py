@@ -33,6 +33,8 @@ STEPS = {
     "generate": Step("flow.steps.generate", "Verilog of paper, twice", ("hw",), 900),
     "array": Step("flow.steps.array", "which way of skipping wins per area",
                   ("hw", "model", "verif", "synth", "flow/explore"), 5400, after=("synthesise",), needs_pdk=True),
+    "bandwidth": Step("flow.steps.bandwidth", "whole machines at equal area and bandwidth",
+                      ("hw", "model", "host", "verif", "synth"), 3600, after=("machine",), needs_pdk=True),
     "compare": Step("flow.steps.compare", "speed-ups", ("hw", "model", "verif", "synth"), 900,
                     after=("simulate", "synthesise"), needs_pdk=True),
 }

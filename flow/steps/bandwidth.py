@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Speed-up of whole machines at equal area and equal bandwidth: tiny's sampling runs against the native machine's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from flow.explore.silicon import KeptSynthesiser
+from flow.results import StepResult, read_step, results_folder
+from flow.steps.machine import NETWORK, PRESET
+from hw.config import MachineConfig, load_config
+from model.sample import STEPS
+from synth import liberty
+from synth.machine import MachineArea, machine_area
+from verif.machine import Bus
+from verif.sampling import sample
+
+#: Bytes a cycle of the memory, both directions together.
+BANDWIDTHS = (64, 32, 16, 8)
+#: Methods, and the steps of a run that are simulated at each bandwidth: those that move little are sampled.
+METHODS = {"original": 10, "ditto": STEPS, "vida": 10}
+#: The baseline: the same machine with native multipliers, at the depth of best throughput per area.
+BASELINE = {"name": "tiny_dense8", "lane": "native", "allocation": "none", "depth": 4, "scan": 4, "slots": 4}
+
+
+def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
+    """Simulate and synthesise; needs the results of step `machine`."""
+    own = load_config(PRESET)
+    machines = {"own": own, "baseline": own.replace(**BASELINE)}
+    library = "asap7" if "asap7" in liberty.available(pdk) else None
+    synthesiser = KeptSynthesiser(library, pdk, progress)
+    areas = {name: machine_area(synthesiser, config) for name, config in machines.items()}
+    whole = {line["method"]: line["cycles"] / line["steps"]
+             for line in read_step(results_folder() / "machine.json").data["lines"]}
+    step, curve = StepResult(), {}
+    for bandwidth in BANDWIDTHS:
+        base = _cycles(machines["baseline"], "dense", 2, bandwidth, progress)
+        for method, count in METHODS.items():
+            known = bandwidth == BANDWIDTHS[0] and method in whole
+            cycles = whole[method] if known else _cycles(own, method, count, bandwidth, progress)
+            gain = base / cycles * factor(areas)
+            curve.setdefault(method, {})[str(bandwidth)] = gain
+            sampled = f"{count} of {STEPS} steps" if count < STEPS and not known else f"{STEPS} steps"
+            step.add(f"machine.{NETWORK}.speedup.{method}.bw{bandwidth}", gain, "1", "measured",
+                     f"network {NETWORK}, preset {PRESET} against the same machine with native lanes of depth "
+                     f"{BASELINE['depth']} (dense), {sampled}, {bandwidth} bytes a cycle, equal area of groups, vector "
+                     f"unit and control on {library or 'gate equivalents, clocks taken as equal'}; memories apart")
+    for name, area in areas.items():
+        _add_area(step, name, area, library)
+    step.data = {"curve": curve, "areas": {name: [area.groups, area.vector, area.control, area.memory]
+                                           for name, area in areas.items()},
+                 "unit": "um2" if library else "GE", "baseline": BASELINE["depth"]}
+    return step
+
+
+def factor(areas: dict[str, MachineArea]) -> float:
+    """(area of the baseline / area) x (clock / clock of the baseline)."""
+    own, base = areas["own"], areas["baseline"]
+    clock = base.path_ps / own.path_ps if own.path_ps and base.path_ps else 1.0
+    return base.logic / own.logic * clock
+
+
+def _cycles(config: MachineConfig, method: str, count: int, bandwidth: int, progress: Callable[[str], None]) -> float:
+    """Cycles of a step on average over its first `count` ones."""
+    def tell(number: int, _step) -> None:
+        progress(f"{method} on {config.name}, {bandwidth} bytes a cycle: step {number + 1} of {count}")
+
+    made = sample(NETWORK, config, method, STEPS, count, bus=Bus(bandwidth), progress=tell)
+    if made.exact != len(made.steps):
+        raise AssertionError(f"{method} on {config.name}: {len(made.steps) - made.exact} steps differ from the law")
+    return made.cycles / len(made.steps)
+
+
+def _add_area(step: StepResult, name: str, area: MachineArea, library: str | None) -> None:
+    unit, suffix = ("um2", f"um2.{library}") if library else ("GE", "ge")
+    words = PRESET if name == "own" else "the same with native lanes"
+    for part in ("groups", "vector", "control"):
+        step.add(f"area.machine.{name}.{part}_{suffix}", getattr(area, part), unit, "measured",
+                 f"{words}: {part} by Yosys and ABC, no wires, memories apart")
+    if area.memory is not None:
+        step.add(f"area.machine.{name}.memory_{suffix}", area.memory, unit, "modelled", f"{words}: all memories")
