@@ -8,7 +8,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
-from hw.config import MachineConfig
+from hw.config import TILE, Lane, MachineConfig
 from hw.control.axi_lite import axi_lite_signature
 from hw.control.decode import units
 from hw.control.fault import Access, FaultKind
@@ -20,6 +20,7 @@ from hw.control.registers import Registers
 from hw.control.restart import Restart
 from hw.control.sequencer import TAG_BITS, Sequencer
 from hw.control.usage import Usage, counter_bits
+from hw.errors import VidaError
 from hw.memory.axi import axi_signature
 from hw.memory.buffer import Buffer
 from hw.memory.dma import Dma
@@ -27,6 +28,20 @@ from hw.vector.engine import VectorEngine
 
 #: What a unit does.
 Activity = data.StructLayout({"busy": 1, "tag": TAG_BITS})
+
+
+def check(config: MachineConfig) -> None:
+    """Raise VidaError where a configuration makes groups but no machine, with every reason and what is allowed."""
+    problems = []
+    if config.ccpes not in (1, 2, 4, 8):
+        problems.append(f"ccpes is {config.ccpes}: 1, 2, 4 or 8 allowed")
+    name, beat = ("scan", config.scan) if config.lane is Lane.DIGIT else ("depth", config.depth)
+    if config.columns % beat or beat & (beat - 1):
+        problems.append(f"{name} is {beat}: a power of two that divides 4 x ccpes = {config.columns} allowed")
+    if config.lanes % TILE:
+        problems.append(f"vector_lanes is {config.lanes}: a multiple of {TILE} allowed")
+    if problems:
+        raise VidaError(f"configuration {config.name} makes no machine: {'; '.join(problems)}")
 
 
 class Machine(Component):
@@ -39,6 +54,7 @@ class Machine(Component):
     Parameters
     ----------
     config : MachineConfig
+        One that `check` lets pass.
 
     Members
     -------
@@ -55,6 +71,7 @@ class Machine(Component):
     """
 
     def __init__(self, config: MachineConfig) -> None:
+        check(config)
         self._config = config
         super().__init__({
             "m_axi": Out(axi_signature(config.bus_bytes)), "s_axil": In(axi_lite_signature(exact_log2(SPACE))),

@@ -97,3 +97,13 @@ def test_a_folder_that_cannot_be(place, tmp_path):
     target = Path(place) if place.startswith("/") else tmp_path / place
     with pytest.raises(VidaError, match="cannot write to"):
         generate(load_config("tiny"), target)
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"ccpes": 3}, r"ccpes is 3: 1, 2, 4 or 8 allowed; scan is 8: a power of two that divides 4 x ccpes = 12 allowed"),
+    ({"ccpes": 1}, "scan is 8: a power of two that divides 4 x ccpes = 4 allowed"),
+    ({"vector_lanes": 2}, "vector_lanes is 2: a multiple of 4 allowed")])
+def test_what_makes_no_machine_is_refused(changes, message, tmp_path):
+    with pytest.raises(VidaError, match=f"makes no machine: {message}"):
+        generate(load_config("paper").replace(**changes), tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -8,8 +8,8 @@ from verif.lint import WAIVERS, lint
 
 @pytest.mark.parametrize(("preset", "changes"), [
     ("tiny", {}), ("tiny", {"allocation": "none", "drain": "inplace", "depth": 2}),
-    ("tiny", {"allocation": "sparse", "sparse_sum": "shared", "queue_depth": 8}), ("paper", {"pegs": 1, "ccpes": 1}),
-    ("default", {"pegs": 1, "ccpes": 1}), ("dense8", {"pegs": 1, "ccpes": 1})])
+    ("tiny", {"allocation": "sparse", "sparse_sum": "shared", "queue_depth": 8}), ("paper", {"pegs": 1, "ccpes": 2}),
+    ("default", {"pegs": 1, "ccpes": 4}), ("dense8", {"pegs": 1, "ccpes": 1})])
 def test_generated_verilog_is_clean(preset, changes):
     config = load_config(preset).replace(**changes)
     assert lint(verilog_text(config)[0], f"vida_{config.name}") == []
