@@ -58,8 +58,11 @@ too. An instruction is {bytes} bytes, little-endian; a bit that no field names i
 order, and each goes to the queue of its unit: LOAD, STORE, one for each PEG (MATMUL) and VECTOR; a queue keeps its
 order, queues do not wait for each other but through {semaphores} semaphores, which count to {most}. An instruction
 starts when every semaphore in `wait` is above 0 and takes one of each; when its results are visible it adds one to
-each in `signal`. `END` waits for all queues. A value that is not allowed stops the program with a status; nothing of
-it is ignored.
+each in `signal`. A unit works ahead: it reads the operands of an instruction while the results of the one before are
+still on their way, unless `fence` is set. A MATMUL that emits nothing signals at once, its operands are still being
+read then. `END` waits for all queues. A value that is not allowed stops the program with a status; nothing of it is
+ignored. What a machine allows is narrower than these tables where its buffer, its lanes or two fields together say so:
+`hw/control/rules.py`.
 
 A *word* is 16 bytes, a *line* C = ccpes words, a *tile* 4 rows x 4C columns. An int8 tile is one line: byte 16c + 4r
 + q holds row r, column 4c + q. An int16 tile is two lines: line r/2, byte 16c + 8(r%2) + 2q. An int32 tile
