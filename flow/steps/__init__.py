@@ -23,18 +23,18 @@ class Step:
     needs_pdk: bool = False
 
 
-#: In the order in which they are started: the longest first.
+#: In the order in which they are started: the longest first, and what others wait for.
 STEPS = {
     "simulate": Step("flow.steps.simulate", "cycles of the Verilog, against the law", ("hw", "model", "verif"), 3600),
+    "machine": Step("flow.steps.machine", "sampling runs on the whole machine", ("hw", "model", "host", "verif"), 3600),
     "synthesise": Step("flow.steps.synthesise", "area and critical path", ("hw", "synth", "flow/explore"), 3600,
                        needs_pdk=True),
-    "machine": Step("flow.steps.machine", "sampling runs on the whole machine", ("hw", "model", "host", "verif"), 3600),
-    "quality": Step("flow.steps.quality", "whole sampling runs", ("hw", "model"), 1800),
-    "generate": Step("flow.steps.generate", "Verilog of paper, twice", ("hw",), 900),
-    "array": Step("flow.steps.array", "which way of skipping wins per area",
-                  ("hw", "model", "verif", "synth", "flow/explore"), 5400, after=("synthesise",), needs_pdk=True),
     "bandwidth": Step("flow.steps.bandwidth", "whole machines at equal area and bandwidth",
                       ("hw", "model", "host", "verif", "synth"), 3600, after=("machine",), needs_pdk=True),
+    "array": Step("flow.steps.array", "which way of skipping wins per area",
+                  ("hw", "model", "verif", "synth", "flow/explore"), 5400, after=("synthesise",), needs_pdk=True),
+    "quality": Step("flow.steps.quality", "whole sampling runs", ("hw", "model"), 1800),
+    "generate": Step("flow.steps.generate", "Verilog of paper, twice", ("hw",), 900),
     "compare": Step("flow.steps.compare", "speed-ups", ("hw", "model", "verif", "synth"), 900,
                     after=("simulate", "synthesise"), needs_pdk=True),
 }

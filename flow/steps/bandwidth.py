@@ -19,7 +19,7 @@ from verif.sampling import sample
 #: Bytes a cycle of the memory, both directions together.
 BANDWIDTHS = (64, 32, 16, 8)
 #: Methods, and the steps of a run that are simulated at each bandwidth: those that move little are sampled.
-METHODS = {"original": 10, "ditto": STEPS, "vida": 10}
+METHODS = {"original": 4, "ditto": STEPS, "vida": 4}
 #: The baseline: the same machine with native multipliers, at the depth of best throughput per area.
 BASELINE = {"name": "tiny_dense8", "lane": "native", "allocation": "none", "depth": 4, "scan": 4, "slots": 4}
 
