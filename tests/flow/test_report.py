@@ -47,7 +47,8 @@ def results(tmp_path, monkeypatch):
                         "lines": [{"method": "dense", "what": "whole", "exact": 50, "steps": 50, "cycles": 5000,
                                    "predicted": 5100, "against_dense": 1.0, "utilisation": 0.9, "digits": 7,
                                    "bytes": 64, "vector_share": 0.2, "psnr": None, "psnr_float": 30.0}]},
-            "bandwidth": {"curve": {"ditto": {"64": 1.5, "8": 0.9}}, "baseline": 4},
+            "bandwidth": {"curve": {"ditto": {"64": 1.5, "8": 0.9}}, "baseline": 4,
+                          "areas": {"own": [1.0, 2.0, 3.0, 9.0]}},
             "quality": {"refresh": 2, "steps": 50, "videos": 4, "shorter": {"20": 30.0, "40": 35.0}}}
         for name in STEPS:
             own = [Result(result, value, "1", "measured", "made up") for result in names] if name == "simulate" else []
