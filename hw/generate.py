@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw.config import MachineConfig
-from hw.machine import Machine
+from hw.machine import Machine, check
 from hw.ports import Port
 from hw.verilog import to_verilog
 from hw.version import VERSION
@@ -31,7 +31,7 @@ class Generated:
 def generate(config: MachineConfig, folder: Path) -> Generated:
     """Write `<name>.v` and `manifest.json` of `config` into `folder`; both whole, or neither.
 
-    Raises VidaError where the folder cannot be written or Yosys is missing.
+    Raises VidaError where the configuration makes no machine, the folder cannot be written or Yosys is missing.
     """
     folder = Path(folder)
     # First, so that an unwritable folder is told at once, not after the work.
@@ -45,6 +45,7 @@ def generate(config: MachineConfig, folder: Path) -> Generated:
 
 def verilog_text(config: MachineConfig) -> tuple[str, list[Port]]:
     """Verilog of the whole top, `vida_<name>`, with its header; and the top's ports."""
+    check(config)       # before a machine is made, for one that is made and not used is a fault of its own
     text, ports = to_verilog(Machine(config), f"vida_{config.name}")
     return _HEADER.format(version=VERSION, name=config.name, digest=config.digest()) + text, ports
 
