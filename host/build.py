@@ -16,7 +16,7 @@ from hw.config import TILE, MachineConfig
 from hw.control.isa import ROW_SUMS, Opcode, VectorOp, instruction
 from hw.errors import VidaError
 from hw.payloads import Init
-from model.exact.machine.matrix import line_bytes, tiles
+from model.exact.machine.matrix import tiles
 from model.exact.machine.vector import WIDTHS
 from model.exact.vector.scaling import Scale
 
@@ -67,7 +67,7 @@ class Builder:
 
         Moves of one piece, a number, keep their order; those without number must not touch what another writes.
         """
-        size, rows, across = line_bytes(self.config.ccpes), 1, near.lines().bit_count()
+        size, rows, across = self.config.line_bytes, 1, near.lines().bit_count()
         fields: dict[str, Any] = dict(dram=address, buffer=near.base)
         if isinstance(near, Operand) and near.across != near.pitch:
             rows, across = tiles(near.rows, TILE), near.across

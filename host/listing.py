@@ -9,7 +9,7 @@ from host.program import Lowered, Program
 from hw.config import TILE, MachineConfig
 from hw.control.isa import Opcode
 from hw.control.isa_text import disassemble
-from model.exact.machine.matrix import line_bytes, tiles
+from model.exact.machine.matrix import tiles
 
 
 @dataclass
@@ -45,7 +45,7 @@ def work(program: Program, operators: tuple[str, ...], config: MachineConfig) ->
             entry.tiles += tiles(item["rows"], TILE) * tiles(item["cols"], config.columns)
             entry.products += item["rows"] * item["cols"] * item["k"]
         elif item.opcode in (Opcode.LOAD, Opcode.STORE):
-            entry.bytes += item["rows"] * item["lines"] * line_bytes(config.ccpes)
+            entry.bytes += item["rows"] * item["lines"] * config.line_bytes
     return found
 
 

@@ -114,7 +114,7 @@ class Lowering:
 
     def _move(self, opcode: Opcode, name: str, near: Operand, first: int, width: int) -> None:
         """Rows of a matrix in DRAM, from row `first`, and the same of the buffer."""
-        across = matrix_lines(TILE, near.cols, width, self.config.ccpes) * line_bytes(self.config.ccpes)
+        across = matrix_lines(TILE, near.cols, width, self.config.ccpes) * self.config.line_bytes
         self.builder.move(opcode, self.builder.image.pieces[name][0] + first // TILE * across, near)
 
     def _embed(self, ends: Ends, stream: Operand, frames: list[Group]) -> None:

@@ -15,7 +15,6 @@ from hw.control.rules import refusal
 from hw.errors import VidaError
 from hw.payloads import Init
 from model.exact.machine.matmul import Held, matmul
-from model.exact.machine.matrix import line_bytes
 from model.exact.machine.move import move
 from model.exact.machine.store import Fault, Later, ProgramError, Store
 from model.exact.machine.vector import VectorLaw, beats
@@ -83,7 +82,7 @@ class Executor:
                  queue_depth: int | None = None) -> None:
         self.config, self.queue_depth = config, queue_depth
         self.dram = Store("DRAM", dram_bytes, strict, seed=1)
-        size = config.buffers * config.buffer_lines * line_bytes(config.ccpes)
+        size = config.buffers * config.buffer_lines * config.line_bytes
         self.buffer = Store("buffer", size, strict, seed=2)
         self.sums = Store("row sums", 4 * ROW_SUMS, strict, seed=3)
         self.held: dict[int, Held] = {}

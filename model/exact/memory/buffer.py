@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import numpy as np
 
-#: Bytes of a word: one 4x4 block of int8.
-WORD_BYTES = 16
-
 
 def read(store: np.ndarray, address: int) -> np.ndarray:
     """The line (C, 16) at `address` of a buffer (lines, C, 16) uint8."""
