@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hw.config import MachineConfig
@@ -14,7 +14,7 @@ from hw.control.isa_text import disassemble
 from hw.control.rules import refusal
 from hw.errors import VidaError
 from hw.payloads import Init
-from model.exact.machine.matmul import Held, matmul
+from model.exact.machine.matmul import Held, left_operands, matmul
 from model.exact.machine.move import move
 from model.exact.machine.store import Fault, Later, ProgramError, Store
 from model.exact.machine.vector import VectorLaw, beats
@@ -76,11 +76,17 @@ class Executor:
         that the semaphores allow. A unit then has several instructions under way: it may read the operands of one
         before the one ahead has written its results. They complete in order.
     queue_depth : instructions that wait in a unit's queue; None: no limit
+
+    Members
+    -------
+    watch : None, or called with index and instruction of every MATMUL before it is computed, and a function that gives
+        its left operand and reference, (M, K) int64 each
     """
 
     def __init__(self, config: MachineConfig, dram_bytes: int, strict: bool = True, seed: int | None = None,
                  queue_depth: int | None = None) -> None:
         self.config, self.queue_depth = config, queue_depth
+        self.watch: Callable[[int, Instruction, Callable], None] | None = None
         self.dram = Store("DRAM", dram_bytes, strict, seed=1)
         size = config.buffers * config.buffer_lines * config.line_bytes
         self.buffer = Store("buffer", size, strict, seed=2)
@@ -156,6 +162,8 @@ class Executor:
         held, moved = None, 0
         try:
             if item.opcode is Opcode.MATMUL:
+                if self.watch:
+                    self.watch(index, item, lambda: left_operands(item, buffer, self.config.ccpes))
                 held = matmul(item, buffer, self.held.get(item["unit"]), self.config)
             elif item.opcode is Opcode.VECTOR:
                 VectorLaw(buffer, sums, self.config).run(item)

@@ -80,12 +80,13 @@ def _init(item: Instruction, buffer: Later, held: Held, config: MachineConfig) -
     return held
 
 
-def _left(item: Instruction, buffer: Later, ccpes: int) -> np.ndarray:
+def left_operands(item: Instruction, buffer: Later, ccpes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Left operand and its reference (zeros where there is none), (M, K) each."""
     shape = item["rows"], item["k"], TILE * item["left_word"]
     left = _read(buffer, Matrix(item["current"], item["left_pitch"], 1, ccpes), *shape)
-    if item["use_reference"]:
-        left = left - _read(buffer, Matrix(item["reference"], item["left_pitch"], 1, ccpes), *shape)
-    return left
+    if not item["use_reference"]:
+        return left, np.zeros_like(left)
+    return left, _read(buffer, Matrix(item["reference"], item["left_pitch"], 1, ccpes), *shape)
 
 
 def _right(item: Instruction, buffer: Later, config: MachineConfig) -> np.ndarray:
@@ -102,8 +103,8 @@ def matmul(item: Instruction, buffer: Later, held: Held, config: MachineConfig) 
     matrix, other results may not overlap operands.
     """
     ccpes = config.ccpes
-    left, right = _left(item, buffer, ccpes), _right(item, buffer, config)
-    product = (left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
+    (current, reference), right = left_operands(item, buffer, ccpes), _right(item, buffer, config)
+    product = ((current - reference).astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
     result = wrap(product + _init(item, buffer, held, config), config.acc_bits)
     if item["emit_accumulators"]:
         _write(buffer, Matrix(item["accumulators"], item["acc_pitch"], 4, ccpes), result)
