@@ -31,16 +31,17 @@ class Block:
                  weights: BlockWeights, vectors: Sequence[Row]) -> None:
         self.products, self.builder, self.name = products, products.builder, name
         self.network, self.constants, self.weights, self.vectors = network, constants, weights, vectors
+        self.attention, = constants.attentions
 
     def emit(self, group: Group) -> None:
         """All operators of the block on one group."""
-        c, w = self.constants, self.weights
+        a, c, w = self.attention, self.constants, self.weights
         shift1, scale1, gate1, shift2, scale2, gate2 = self.vectors
-        h = self._norm("norm1", group, shift1, scale1, c.norm1, (w.qkv.right.base,))
+        h = self._norm("norm1", group, shift1, scale1, a.norm1, (w.qkv.right.base,))
         mixed = self._attend(group, h)
         for part in group.parts():
             acc = self._product("out", part, mixed.part(part.first, part.rows), w.out)
-            self._residual("residual1", part, acc, gate1, w.out, c.out_residual)
+            self._residual("residual1", part, acc, gate1, w.out, a.out_residual)
         group.buffer.give(mixed.origin)
         for part in group.parts():
             h = self._norm("norm2", part, shift2, scale2, c.norm2, (w.fc1.right.base,))
@@ -91,10 +92,10 @@ class Block:
 
     def _attend(self, group: Group, h: Operand) -> Operand:
         """Int8 operand of the output projection; gives `h` back."""
-        c, w, dim = self.constants, self.weights, self.network.dim
+        a, w, dim = self.attention, self.weights, self.network.dim
         self._at("qkv")
         qkv = group.buffer.matrix(group.rows, 3 * dim, 1, (h.base, w.qkv.right.base), group.length)
-        self.products.linear(group, h, w.qkv, qkv, c.qkv_scale.shift)
+        self.products.linear(group, h, w.qkv, qkv, a.qkv_scale.shift)
         group.buffer.give(h.origin)
         mixed = group.buffer.matrix(group.rows, dim, 1, (w.out.right.base,))
         self._at("scores")
@@ -107,17 +108,17 @@ class Block:
 
     def _head(self, group: Group, attention: Attention, mixed: Operand, first: int) -> None:
         """One head, whose columns of each of q, k, v and of the output begin at `first`."""
-        c, sums = self.constants, self.builder.row_sums(group.rows)
+        a, sums = self.attention, self.builder.row_sums(group.rows)
         self._at("scores")
         scores, turned = attention.scores(first)
         self._at("softmax")
         p = group.buffer.matrix(group.rows, group.length, 1, (scores.base, mixed.base))
-        self.builder.vector(VectorOp.SOFTMAX, scores, p, one=c.softmax, sums=sums, x_transposed=int(turned))
+        self.builder.vector(VectorOp.SOFTMAX, scores, p, one=a.softmax, sums=sums, x_transposed=int(turned))
         group.buffer.give(scores.origin)
         self._at("values")
         values = attention.values(first, p)
         group.buffer.give(p.origin)
         self._at("normalise")
         self.builder.vector(VectorOp.NORMALISE, values, mixed.part(col=first, cols=self.network.head_dim),
-                            u=self.weights.normalise, shift=c.normalise.shift, sums=sums)
+                            u=self.weights.normalise, shift=a.normalise.shift, sums=sums)
         group.buffer.give(values.origin)

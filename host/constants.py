@@ -91,10 +91,11 @@ class Loader:
         return Weights(right, bias, scale and self.scale(f"{name}.scale", scale, right.cols), linear.bias)
 
     def block(self, c: BlockConstants, head_dim: int) -> BlockWeights:
-        """All of a block."""
+        """All of a block of one attention."""
+        a, = c.attentions
         return BlockWeights(
-            self.weights("qkv", c.qkv, c.qkv_scale), self.scale("normalise", c.normalise, head_dim),
-            self.weights("out", c.out, c.out_residual.branch), self.weights("fc1", c.fc1, c.gelu.hidden),
+            self.weights("qkv", a.qkv, a.qkv_scale), self.scale("normalise", a.normalise, head_dim),
+            self.weights("out", a.out, a.out_residual.branch), self.weights("fc1", c.fc1, c.gelu.hidden),
             self.weights("fc2", c.fc2, c.fc2_residual.branch))
 
 

@@ -20,7 +20,7 @@ from hw.control.isa import Opcode, VectorOp
 from hw.errors import VidaError
 from model.exact.machine.matrix import line_bytes
 from model.exact.network import QuantisedNetwork
-from model.networks import NetworkConfig
+from model.networks import Family, NetworkConfig
 
 #: Methods that can be lowered.
 METHODS: dict[str, type[Products]] = {
@@ -103,7 +103,7 @@ class Lowering:
         vectors = [Row(modulation.base + n * each, each) for n in range(self._vectors())]
         frames = groups(stream, self.shape, "spatial", self.config.pegs, buffers)
         self._embed(ends, stream, frames)
-        for index, axis in enumerate(self.shape.blocks):
+        for index, (axis,) in enumerate(self.shape.blocks):
             mine = weights[index] if self.resident else self._weights(index, turns)
             block = Block(self.products, f"block{index}", self.shape, self.network.blocks[index], mine,
                           vectors[6 * index:6 * index + 6])
@@ -158,6 +158,10 @@ class Lowering:
 def check(shape: NetworkConfig, config: MachineConfig, method: str) -> None:
     """Raise VidaError with every reason why a network of this shape cannot be mapped, and what would do."""
     problems = []
+    if shape.family is not Family.LATTE:
+        problems.append(f"family is {shape.family.value}: blocks of one spatial or temporal attention (latte) needed")
+    if shape.channels > 1:
+        problems.append(f"frames have {shape.channels} channels: the driver patches gray frames, channels = 1")
     if METHODS[method].refers and config.lane is Lane.NATIVE:
         problems.append(f"lane is native, which has no differences: {method} needs lane = digit")
     longest = max(4 * shape.dim, shape.tokens)

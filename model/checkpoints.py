@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -59,9 +60,16 @@ def check_shape(path: Path, metadata: dict[str, object], config: NetworkConfig) 
         raise VidaError(f"{path} holds a network of shape {metadata.get('config')}, expected {config.as_dict()}")
 
 
+def stored_name(name: str, config: NetworkConfig) -> str:
+    """What a float network's tensor is called in a file: the axis only where a block has several attentions."""
+    alone = all(len(axes) == 1 for axes in config.blocks)
+    return re.sub(r"^(blocks\.\d+)\.attention\.\w+", r"\1", name) if alone else name
+
+
 def save_network(path: Path, network: VideoTransformer, metadata: dict[str, object]) -> None:
     """Write a float network as float16 (half the bytes; quantisation to int8 is far coarser)."""
-    tensors = {name: tensor.half() for name, tensor in network.state_dict().items()}
+    state = network.state_dict().items()
+    tensors = {stored_name(name, network.config): tensor.half() for name, tensor in state}
     write(path, tensors, {"config": network.config.as_dict()} | metadata)
 
 
@@ -75,12 +83,13 @@ def load_network(name: str, path: Path | None = None) -> tuple[VideoTransformer,
     tensors, metadata = read(path)
     check_shape(path, metadata, config)
     network = VideoTransformer(config)
-    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    names = {stored_name(name, config): name for name in network.state_dict()}
+    shapes = {key: tuple(network.state_dict()[name].shape) for key, name in names.items()}
     for key in sorted(shapes.keys() | tensors.keys()):
         found = tuple(tensors[key].shape) if key in tensors else "nothing"
         if found != shapes.get(key):
             raise VidaError(f"{path}: tensor '{key}' is {found}, expected {shapes.get(key, 'nothing')}")
-    network.load_state_dict({key: value.float() for key, value in tensors.items()})
+    network.load_state_dict({names[key]: value.float() for key, value in tensors.items()})
     return network.eval(), metadata
 
 

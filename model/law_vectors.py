@@ -146,7 +146,7 @@ def _exion(network: Any, jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]
     for steps in (1, 2):
         yield LawEntry(f"exion.leading.{steps}", f"{where}.leading_one.leading_terms", {"steps": steps},
                        {"x": every}, {"kept": leading_terms(every, steps)})
-    job, block = jobs["scores", 25], network.blocks[0]
+    job, block = jobs["scores", 25], network.blocks[0].attentions[0]
     for detection in Detection:
         predicted = log_matmul(job.current, job.right, detection)
         yield LawEntry(f"exion.predict.{detection.value}", f"{where}.leading_one.log_matmul", {},

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hw.errors import VidaError
 from model.exact.operators import Operators, Recorder, Site
+from model.networks import CROSS, FULL, TEMPORAL
 
 #: Frames from one exact attention product to the next under `vida`.
 REFRESH = 2
@@ -21,7 +22,8 @@ REFRESH = 2
 class Ditto(Operators):
     """Differences to the previous timestep, in two products where both operands are activations.
 
-    S_t = S_ref + dQ K_ref^T + Q_t dK^T, the second computed transposed so that the difference is on the left.
+    S_t = S_ref + dQ K_ref^T + Q_t dK^T, the second computed transposed so that the difference is on the left. In
+    cross-attention the condition is constant and the first product is all (section 2.3 of the paper's attention).
     The first step has nothing to refer to and multiplies whole operands.
     """
 
@@ -45,6 +47,9 @@ class Ditto(Operators):
         """As `Operators.attention`, equal bit for bit."""
         if site not in self.last:
             result = super().attention(site, left, right)
+        elif site.block == CROSS:  # no timestep changes the condition
+            left_before, _, init = self.last[site]
+            result = self.run(site, "single", left, left_before, right, init)
         else:
             left_before, right_before, init = self.last[site]
             first = self.run(site, "first", left, left_before, right_before, init)
@@ -58,8 +63,9 @@ class Vida(Operators):
     """Differences to the previous frame; of a spatial attention's two products only A_f dB is computed.
 
     Weight products are exact. Attention products are exact every `refresh` frames, beginning with frame 0,
-    and S_f ~ S_(f-1) + A_f (B_f - B_(f-1)) between, computed transposed. Temporal attention mixes frames, so
-    it has no frame reference and multiplies whole operands.
+    and S_f ~ S_(f-1) + A_f (B_f - B_(f-1)) between, computed transposed. Temporal and full attention mix frames, so
+    they have no frame reference and multiply whole operands. Cross-attention's right operand is the same in all
+    frames: its products are exact.
 
     Raises `VidaError` for a refresh interval below 1.
     """
@@ -74,7 +80,11 @@ class Vida(Operators):
 
     def linear(self, site: Site, left: Tensor, right: Tensor, bias: Tensor) -> Tensor:
         """As `Operators.linear`, equal bit for bit: frame after frame on the same accumulators."""
-        init, before, results = bias.expand(1, left.shape[1], -1), None, []
+        return self._chain(site, left, right, bias.expand(1, left.shape[1], -1))
+
+    def _chain(self, site: Site, left: Tensor, right: Tensor, init: Tensor) -> Tensor:
+        """Frames of `left` one by one, times the same `right`: exact."""
+        before, results = None, []
         for frame, current in enumerate(left.split(1)):
             init = self.run(site, "single", current, before, right, init, frame)
             results.append(init)
@@ -83,8 +93,10 @@ class Vida(Operators):
 
     def attention(self, site: Site, left: Tensor, right: Tensor) -> Tensor:
         """As `Operators.attention`, approximate for spatial attention between refreshes."""
-        if site.block == "temporal":
+        if site.block in (TEMPORAL, FULL):
             return super().attention(site, left, right)
+        if site.block == CROSS:
+            return self._chain(site, left, right[:1], left.new_zeros(()))
         results: list[Tensor] = []
         turned_left, turned_right = left.transpose(-1, -2), right.transpose(-1, -2)
         for frame in range(len(left)):

@@ -19,14 +19,23 @@ from torch import Tensor, nn
 
 from model import checkpoints
 from model.command import run
-from model.exact.network import VIDEO_FRACTION_BITS, BlockConstants, Linear, QuantisedNetwork, pack, unpack
+from model.exact.network import (
+    VIDEO_FRACTION_BITS,
+    AttentionConstants,
+    BlockConstants,
+    CrossConstants,
+    Linear,
+    QuantisedNetwork,
+    pack,
+    unpack,
+)
 from model.exact.vector.gelu import GeluParams
 from model.exact.vector.layernorm import MODULATION_FRACTION_BITS, LayerNormParams
 from model.exact.vector.residual import ResidualParams
 from model.exact.vector.scaling import Scale
 from model.exact.vector.softmax import LOG2_FRACTION_BITS, MEAN_FRACTION_BITS
 from model.exact.vector.tables import build_tables
-from model.networks import NetworkConfig, VideoTransformer
+from model.networks import CROSS, Attention, Block, NetworkConfig, VideoTransformer
 from model.networks import preset as network_preset
 from model.sample import STEP_CHOICES, sample_float, starting_noise
 
@@ -57,11 +66,15 @@ class Ranges:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             self.see(f"{name}.in", inputs[0])
             self.see(f"{name}.out", output)
-            if name.endswith("qkv"):
-                for part, x in zip("qkv", output.chunk(3, dim=-1), strict=True):
-                    self.see(f"{name}.{part}", x)
+            if name.endswith(("qkv", "kv", ".q")):
+                self._watch_parts(name, output)
 
         return hook
+
+    def _watch_parts(self, name: str, output: Tensor) -> None:
+        parts = name.rpartition(".")[2]
+        for part, x in zip(parts, output.chunk(len(parts), dim=-1), strict=True):
+            self.see(f"{name}.{part}", x)
 
     def _watch_stream(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self.see("stream", inputs[0])
@@ -91,29 +104,52 @@ def quantise_linear(layer: nn.Linear, input_scale: float) -> tuple[Linear, list[
     return Linear(right, torch.floor(layer.bias.detach().double() / places + 0.5).long()), places.tolist()
 
 
-def quantise_block(block: nn.Module, prefix: str, absmax: dict[str, float], stream: float) -> BlockConstants:
+def quantise_attention(layer: Attention, prefix: str, network: VideoTransformer, absmax: dict[str, float],
+                       stream: float) -> AttentionConstants:
+    """Constants of one attention sub-layer; `stream` is the scale of the residual stream."""
+
+    def scale(name: str) -> float:
+        return absmax[f"{prefix}.{name}"] / 127
+
+    cross, dim = layer.axis == CROSS, layer.out.in_features
+    name, parts = ("q", "kv") if cross else ("qkv", "qkv")
+    q, k, v = scale(f"{name}.q"), scale(f"{parts}.k"), scale(f"{parts}.v")
+    qkv, qkv_places = quantise_linear(getattr(layer, name), scale(f"{name}.in"))
+    outputs = [q] * dim + [k] * dim + [v] * dim
+    out, out_places = quantise_linear(layer.out, scale("out.in"))
+    log2 = q * k * math.log2(math.e) / math.sqrt(dim // layer.heads) * (1 << LOG2_FRACTION_BITS)
+    constants = {
+        "norm1": LayerNormParams.from_real(EPSILON, stream, dim, scale(f"{name}.in")),
+        "qkv": qkv,
+        "qkv_scale": Scale.from_real([place / output for place, output in zip(qkv_places, outputs, strict=False)]),
+        "softmax": Scale.from_real(log2),
+        "normalise": Scale.from_real(v / scale("out.in") / (1 << MEAN_FRACTION_BITS)),
+        "out": out,
+        "out_residual": ResidualParams.from_real(out_places, stream, absmax[f"{prefix}.out.out"]),
+    }
+    if not cross:
+        return AttentionConstants(**constants)
+    tokens = network.context(torch.arange(network.config.classes))  # (classes, C, D)
+    real = zip(layer.kv(tokens).double().chunk(2, dim=-1), (k, v), strict=True)
+    context = torch.stack([torch.floor(x / place + 0.5).clamp(-127, 127).long() for x, place in real], dim=1)
+    return CrossConstants(**constants, context=context)
+
+
+def quantise_block(block: Block, prefix: str, network: VideoTransformer, absmax: dict[str, float],
+                   stream: float) -> BlockConstants:
     """Constants of one block; `stream` is the scale of the residual stream."""
 
     def scale(name: str) -> float:
         return absmax[f"{prefix}.{name}"] / 127
 
-    dim = block.qkv.in_features
-    q, k, v = scale("qkv.q"), scale("qkv.k"), scale("qkv.v")
-    qkv, qkv_places = quantise_linear(block.qkv, scale("qkv.in"))
-    outputs = [q] * dim + [k] * dim + [v] * dim
-    out, out_places = quantise_linear(block.out, scale("out.in"))
     fc1, fc1_places = quantise_linear(block.fc1, scale("fc1.in"))
     fc2, fc2_places = quantise_linear(block.fc2, scale("fc2.in"))
-    log2 = q * k * math.log2(math.e) / math.sqrt(dim // block.heads) * (1 << LOG2_FRACTION_BITS)
     return BlockConstants(
-        norm1=LayerNormParams.from_real(EPSILON, stream, dim, scale("qkv.in")),
-        qkv=qkv,
-        qkv_scale=Scale.from_real([place / output for place, output in zip(qkv_places, outputs, strict=True)]),
-        softmax=Scale.from_real(log2),
-        normalise=Scale.from_real(v / scale("out.in") / (1 << MEAN_FRACTION_BITS)),
-        out=out,
-        out_residual=ResidualParams.from_real(out_places, stream, absmax[f"{prefix}.out.out"]),
-        norm2=LayerNormParams.from_real(EPSILON, stream, dim, scale("fc1.in")),
+        attentions=tuple(
+            quantise_attention(layer, f"{prefix}.attention.{axis}", network, absmax, stream)
+            for axis, layer in block.attention.items()
+        ),
+        norm2=LayerNormParams.from_real(EPSILON, stream, block.fc1.in_features, scale("fc1.in")),
         fc1=fc1,
         gelu=GeluParams.from_real(fc1_places, scale("fc2.in")),
         fc2=fc2,
@@ -122,7 +158,7 @@ def quantise_block(block: nn.Module, prefix: str, absmax: dict[str, float], stre
 
 
 def modulation_vectors(network: VideoTransformer, steps: int) -> Tensor:
-    """Shift, scale and gate of every block, then of the head: (steps, classes, 6 x blocks + 2, D) int16."""
+    """Shift, scale and gate of every sub-layer, then of the head: (steps, classes, 3 x sub-layers + 2, D) int16."""
     classes, dim = network.config.classes, network.config.dim
     t = (torch.arange(steps) / steps).repeat_interleave(classes)
     condition = network.condition(t, torch.arange(classes).repeat(steps))  # (steps * classes, D)
@@ -149,7 +185,8 @@ def quantise(network: VideoTransformer) -> QuantisedNetwork:
         embed_residual=ResidualParams.from_real(embed_places, stream, absmax["embed.out"]),
         position=torch.floor(position + 0.5).long(),
         blocks=tuple(
-            quantise_block(block, f"blocks.{index}", absmax, stream) for index, block in enumerate(network.blocks)
+            quantise_block(block, f"blocks.{index}", network, absmax, stream)
+            for index, block in enumerate(network.blocks)
         ),
         norm=LayerNormParams.from_real(EPSILON, stream, config.dim, absmax["head.in"] / 127),
         head=head,
@@ -173,7 +210,7 @@ def load_quantised(name: str, path: Path | None = None) -> tuple[QuantisedNetwor
 
 
 def main(
-    preset: Annotated[str, typer.Option(help="tiny or small")],
+    preset: Annotated[str, typer.Option(help="network to quantise")],
     checkpoint: Annotated[Path | None, typer.Option(help="float checkpoint; by default the committed one")] = None,
 ) -> None:
     """Quantise a trained preset into model/weights."""

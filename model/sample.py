@@ -10,6 +10,7 @@ from model.exact.network import VIDEO_FRACTION_BITS, QuantisedNetwork
 from model.exact.operators import Operators
 from model.exact.step import denoise
 from model.networks import NetworkConfig, VideoTransformer
+from model.video import draw_noise
 
 #: Denoising steps of a full run.
 STEPS = 50
@@ -18,9 +19,9 @@ STEP_CHOICES = (50, 20, 8)
 
 
 def starting_noise(config: NetworkConfig, count: int, seed: int) -> Tensor:
-    """Standard normal noise (count, F, H, W) as int16 with `VIDEO_FRACTION_BITS`, held as int64."""
+    """Noise (count, F, [C,] H, W) as the network was trained with, int16 with `VIDEO_FRACTION_BITS`, held as int64."""
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(count, config.frames, config.size, config.size, generator=generator)
+    noise = draw_noise(config, count, generator)
     return (noise * (1 << VIDEO_FRACTION_BITS)).round().long()
 
 
@@ -31,7 +32,7 @@ def to_float(video: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sample_float(network: VideoTransformer, noise: Tensor, label: Tensor, steps: int = STEPS) -> Tensor:
-    """Videos (N, F, H, W) in float from int16 `noise` (N, F, H, W) and classes `label` (N,)."""
+    """Videos (N, F, [C,] H, W) in float from int16 `noise` of that shape and classes `label` (N,)."""
     video = to_float(noise)
     for step in range(steps):
         t = torch.full((len(video),), step / steps)
@@ -42,7 +43,7 @@ def sample_float(network: VideoTransformer, noise: Tensor, label: Tensor, steps:
 def sample_integer(
     network: QuantisedNetwork, noise: Tensor, label: int, operators: Operators, steps: int = STEPS
 ) -> Tensor:
-    """One video (F, H, W) in int16 from int16 `noise` (F, H, W), by the products of `operators`."""
+    """One video (F, [C,] H, W) in int16 from int16 `noise` of that shape, by the products of `operators`."""
     video = noise
     for step in range(steps):
         video = denoise(network, video, label, step, steps, operators)

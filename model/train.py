@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from model import checkpoints
 from model.command import run
 from model.networks import VideoTransformer, preset
-from model.video import batch
+from model.video import batch, draw_noise
 
 WARM_UP = 100
 DECAY = 0.3  # part of the run over which the learning rate falls to zero
@@ -51,9 +51,9 @@ def flow_loss(network: nn.Module, count: int, seed: int) -> Tensor:
     """Mean squared velocity error over a batch of `count` videos drawn from `seed`."""
     video, label = batch(network.config, count, seed)
     generator = torch.Generator().manual_seed(seed + (1 << 40))
-    noise = torch.randn(video.shape, generator=generator)
+    noise = draw_noise(network.config, count, generator)
     t = torch.sigmoid(torch.randn(count, generator=generator))
-    mixed = torch.lerp(noise, video, t[:, None, None, None])
+    mixed = torch.lerp(noise, video, t.reshape(-1, *[1] * (video.dim() - 1)))
     with torch.autocast("cpu", torch.bfloat16):
         velocity = network(mixed, t, label)
     return (velocity.float() - (video - noise)).square().mean()

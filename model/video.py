@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Procedural video: one bright object moves over a dim ground that pans; the class is the kind of motion.
+"""Procedural video and noise: one bright object moves over a dim ground that pans; the class is the kind of motion.
 
 Everything is drawn from a seeded generator, so that a batch is a function of (seed, batch size) alone.
 """
@@ -44,7 +44,7 @@ def draw(label: Tensor, config: NetworkConfig, generator: torch.Generator) -> Te
     The wave's length is the frame's width and its heading one of four, so that a small network can learn it.
     """
     count = len(label)
-    axis = (torch.arange(config.size) + 0.5) * 32 / config.size - 0.5
+    axis = (torch.arange(config.pixels) + 0.5) * 32 / config.pixels - 0.5
     x, y = axis[None, None, None, :], axis[None, None, :, None]
     frame = torch.linspace(0, 7, config.frames)[None, :, None, None]
 
@@ -56,12 +56,25 @@ def draw(label: Tensor, config: NetworkConfig, generator: torch.Generator) -> Te
 
     centre, radius = paths(label, config, generator)
     away = torch.hypot(x - centre[..., 0, None, None], y - centre[..., 1, None, None])
-    cover = ((radius[..., None, None] - away) * config.size / 32 + 0.5).clamp(0, 1)  # an edge one pixel wide
+    cover = ((radius[..., None, None] - away) * config.pixels / 32 + 0.5).clamp(0, 1)  # an edge one pixel wide
     return ground + cover * (0.9 - ground)
 
 
+def draw_noise(config: NetworkConfig, count: int, generator: torch.Generator) -> Tensor:
+    """Standard normal noise (count, F, [C,] H, W), the same part of it in all frames of a video.
+
+    With correlation r it is sqrt(r) * shared + sqrt(1 - r) * own: the mixed noise of Ge et al., "Preserve Your Own
+    Correlation" (2023), section 3.1, with r = alpha^2 / (1 + alpha^2).
+    """
+    own = torch.randn(count, config.frames, *config.frame_shape, generator=generator)
+    if not config.correlation:
+        return own
+    shared = torch.randn(count, 1, *config.frame_shape, generator=generator)
+    return math.sqrt(config.correlation) * shared + math.sqrt(1 - config.correlation) * own
+
+
 def batch(config: NetworkConfig, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """`count` videos (N, F, H, W) and their classes (N,): a pure function of its arguments."""
+    """`count` videos (N, F, H, W) in pixels and their classes (N,): a pure function of its arguments."""
     generator = torch.Generator().manual_seed(seed)
     label = torch.randint(config.classes, (count,), generator=generator)
     return draw(label, config, generator), label

@@ -93,7 +93,8 @@ class EagerPrediction(Feature):
         self.config, self.network = config, network
         self.selections: dict[int, Selection] = {}
         for block in network.blocks:
-            check_scale(block.softmax)
+            for attention in block.attentions:
+                check_scale(attention.softmax)
 
     def product(self, product: Product, inner: Inner) -> Tensor:
         """As `Feature.product`."""
@@ -113,8 +114,9 @@ class EagerPrediction(Feature):
 
     def _needed_rows(self, product: Product) -> Tensor:
         """Select from the predicted scores; the outputs (F, T, 3D) of the projection that are read."""
-        block, detection = self.network.blocks[product.site.layer], self.config.detection
-        predicted = predict_projection(product.left, product.right, product.init, block.qkv_scale, detection)
+        site, detection = product.site, self.config.detection
+        attention = self.network.attention(site.layer, site.block)
+        predicted = predict_projection(product.left, product.right, product.init, attention.qkv_scale, detection)
         queries, keys, _ = (self._split(part, product.site) for part in predicted.chunk(3, -1))
         scores = predict_scores(queries, keys, detection)
         projected = product.right[:, : product.right.shape[1] // 3 * 2]
@@ -122,7 +124,7 @@ class EagerPrediction(Feature):
         self.work.extra["exion.shift_adds"] += shift_adds(queries, keys.transpose(-1, -2), detection)
         limit = max(1, scores.shape[-1] * self.config.permille // 1000)
         rule, threshold = self.config.dominance, self.config.dominance_threshold
-        rows = dominated_rows(scores, rule, threshold, block.softmax, self.network.tables.exp2)
+        rows = dominated_rows(scores, rule, threshold, attention.softmax, self.network.tables.exp2)
         chosen = self.selections[product.site.layer] = select(scores, limit, rows)
         self.work.extra["exion.rows"] += rows.numel()
         self.work.extra["exion.rows_dominated"] += int(rows.sum())

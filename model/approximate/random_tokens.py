@@ -45,7 +45,7 @@ class AsymRnR(TokenReduction):
         """Match V, which is projected together with Q."""
         site, config = product.site, self.network.config
         if self._fresh(product) and site.kind == "qkv" and self.config.kv_ratio:
-            v = requantise8(result, self.network.blocks[site.layer].qkv_scale).chunk(3, -1)[2]
+            v = requantise8(result, self.network.attention(site.layer, site.block).qkv_scale).chunk(3, -1)[2]
             heads = v.reshape(*v.shape[:2], config.heads, -1).transpose(1, 2)  # (F, H, T, d)
             self.keys[site.layer] = self._match(heads, self.config.kv_ratio)
 

@@ -17,7 +17,7 @@ from model.exact.vector.residual import ResidualParams
 from model.exact.vector.scaling import Scale
 from model.exact.vector.store import from_tensors, to_tensors
 from model.exact.vector.tables import VectorTables
-from model.networks import NetworkConfig
+from model.networks import CROSS, NetworkConfig
 
 #: Fraction bits of a video's int16 pixels: +-8.
 VIDEO_FRACTION_BITS = 12
@@ -32,8 +32,8 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class BlockConstants:
-    """Constants of one transformer block; `softmax` and `normalise` are named as the laws that use them."""
+class AttentionConstants:
+    """Constants of one attention sub-layer; `softmax` and `normalise` are named as the laws that use them."""
 
     norm1: LayerNormParams
     qkv: Linear
@@ -42,6 +42,27 @@ class BlockConstants:
     normalise: Scale
     out: Linear
     out_residual: ResidualParams
+
+
+@dataclass(frozen=True)
+class CrossConstants(AttentionConstants):
+    """Constants of a cross-attention.
+
+    Members
+    -------
+    qkv : the projection of Q alone, (D, D)
+    context : (classes, 2, C, D) int8, K and V of every class's condition tokens: the host computes them beforehand,
+        since they are the same at every step
+    """
+
+    context: Tensor
+
+
+@dataclass(frozen=True)
+class BlockConstants:
+    """Constants of one transformer block: its attention sub-layers in order, then the MLP's."""
+
+    attentions: tuple[AttentionConstants, ...]
     norm2: LayerNormParams
     fc1: Linear
     gelu: GeluParams
@@ -58,9 +79,9 @@ class QuantisedNetwork:
     embed_scale : from a pixel's int16 to its int8 operand
     position : (F, T, D) int16, space and time embedding on the residual stream's scale
     velocity : (P,) float64, the real value of one place of the head's accumulators
-    modulation : by number of steps, (steps, classes, 6 x blocks + 2, D) int16: shift, scale and gate of the
-        attention and of the MLP of every block, then shift and scale of the head
-    noise, label : (V, F, H, W) int16 and (V,): starting points of the videos that are evaluated
+    modulation : by number of steps, (steps, classes, 3 x sub-layers + 2, D) int16: shift, scale and gate of every
+        block's attentions and MLP, then shift and scale of the head
+    noise, label : (V, F, [C,] H, W) int16 and (V,): starting points of the videos that are evaluated
     """
 
     config: NetworkConfig
@@ -77,23 +98,42 @@ class QuantisedNetwork:
     noise: Tensor
     label: Tensor
 
+    def attention(self, layer: int, axis: str) -> AttentionConstants:
+        """Constants of the attention along `axis` in block `layer`, as a `Site` names them."""
+        return self.blocks[layer].attentions[self.config.blocks[layer].index(axis)]
+
 
 def _pack_part(value: Any, prefix: str) -> dict[str, Tensor]:
     if isinstance(value, Linear):
         return {f"{prefix}.right": value.right.to(torch.int8), f"{prefix}.bias": value.bias.to(torch.int32)}
-    return to_tensors(value, prefix)
+    return {prefix: value.to(torch.int8)} if isinstance(value, Tensor) else to_tensors(value, prefix)
 
 
 def _unpack_part(kind: type, tensors: Mapping[str, Tensor], prefix: str) -> Any:
     if kind is Linear:
         return Linear(*(_take(tensors, f"{prefix}.{name}").long() for name in ("right", "bias")))
-    return from_tensors(kind, tensors, prefix)
+    return _take(tensors, prefix).long() if kind is Tensor else from_tensors(kind, tensors, prefix)
 
 
 def _take(tensors: Mapping[str, Tensor], name: str) -> Tensor:
     if name not in tensors:
         raise VidaError(f"tensor '{name}' of the checkpoint is missing")
     return tensors[name]
+
+
+def _pack_fields(value: Any, prefix: str, without: str = "") -> dict[str, Tensor]:
+    names = [field.name for field in fields(value) if field.name != without]
+    return {key: x for name in names for key, x in _pack_part(getattr(value, name), f"{prefix}.{name}").items()}
+
+
+def _unpack_fields(kind: type, tensors: Mapping[str, Tensor], prefix: str, **known: Any) -> Any:
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if name not in known}
+    return kind(**known, **{name: _unpack_part(hint, tensors, f"{prefix}.{name}") for name, hint in hints.items()})
+
+
+def _prefix(index: int, axes: tuple[str, ...], axis: str) -> str:
+    """Of an attention's tensors: without its axis where the block has but one."""
+    return f"block.{index}" if len(axes) == 1 else f"block.{index}.{axis}"
 
 
 _PARTS = ("tables", "embed", "embed_scale", "embed_residual", "norm", "head")
@@ -105,8 +145,10 @@ def pack(network: QuantisedNetwork) -> dict[str, Tensor]:
     for name in _PARTS:
         tensors |= _pack_part(getattr(network, name), name)
     for index, block in enumerate(network.blocks):
-        for field in fields(block):
-            tensors |= _pack_part(getattr(block, field.name), f"block.{index}.{field.name}")
+        axes = network.config.blocks[index]
+        for axis, attention in zip(axes, block.attentions, strict=True):
+            tensors |= _pack_fields(attention, _prefix(index, axes, axis))
+        tensors |= _pack_fields(block, f"block.{index}", without="attentions")
     tensors |= {f"modulation.{steps}": value.to(torch.int16) for steps, value in network.modulation.items()}
     tensors |= {"position": network.position.to(torch.int16), "velocity": network.velocity}
     return tensors | {"noise": network.noise.to(torch.int16), "label": network.label.to(torch.uint8)}
@@ -116,19 +158,17 @@ def unpack(tensors: Mapping[str, Tensor], config: NetworkConfig) -> QuantisedNet
     """The network that `pack` made; raises `VidaError` for a missing tensor or a value out of its width."""
     kinds = get_type_hints(QuantisedNetwork)
     parts = {name: _unpack_part(kinds[name], tensors, name) for name in _PARTS}
-    blocks = tuple(
-        BlockConstants(
-            **{
-                name: _unpack_part(kind, tensors, f"block.{index}.{name}")
-                for name, kind in get_type_hints(BlockConstants).items()
-            }
+    blocks = []
+    for index, axes in enumerate(config.blocks):
+        attentions = tuple(
+            _unpack_fields(CrossConstants if axis == CROSS else AttentionConstants, tensors, _prefix(index, axes, axis))
+            for axis in axes
         )
-        for index in range(len(config.blocks))
-    )
+        blocks.append(_unpack_fields(BlockConstants, tensors, f"block.{index}", attentions=attentions))
     steps = [int(name.partition(".")[2]) for name in tensors if name.startswith("modulation.")]
     return QuantisedNetwork(
         config=config,
-        blocks=blocks,
+        blocks=tuple(blocks),
         modulation={count: tensors[f"modulation.{count}"].long() for count in steps},
         velocity=_take(tensors, "velocity"),
         **{name: _take(tensors, name).long() for name in ("position", "noise", "label")},

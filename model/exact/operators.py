@@ -20,9 +20,10 @@ class Site:
 
     Members
     -------
-    kind : "qkv", "scores", "values", "out", "fc1", "fc2", "embed" or "head"
+    kind : "qkv", "scores", "values", "out", "fc1", "fc2", "embed" or "head", and "q", cross-attention's projection
     layer : index of its block, 0 for embed and head
-    block : the axis of the block's attention, "spatial" or "temporal"
+    block : the attention's axis, "spatial", "temporal", "full" or "cross"; of an MLP that of its block's attention,
+        "spatial" where that has several, and for embed and head
     """
 
     kind: str
@@ -38,7 +39,8 @@ class Job:
     zeros for a reference operand); `product` is "single", "first", "second" or "one"; `start` is the index of
     the first item along the leading axis.
 
-    Linear operators have leading axis frame; spatial products (frame, head); temporal products (token, head).
+    Linear operators have leading axis frame; spatial and cross products (frame, head); temporal products (token,
+    head); full ones (1, head).
     `current` and `reference` are (..., M, K), `right` (..., K, N) or (K, N), `init` and `result` (..., M, N).
     """
 
@@ -85,7 +87,10 @@ class Operators:
         return self.run(site, "single", left, None, right, bias.expand(*left.shape[:-1], -1))
 
     def attention(self, site: Site, left: Tensor, right: Tensor) -> Tensor:
-        """Activations (A, H, M, K) times (A, H, K, N), A = frames or token positions: (A, H, M, N)."""
+        """Activations (A, H, M, K) times (A, H, K, N), A = frames, token positions or 1: (A, H, M, N).
+
+        In cross-attention `right` is of the condition tokens: the same in all frames and at all steps.
+        """
         return self.run(site, "single", left, None, right, left.new_zeros(()))
 
     def run(

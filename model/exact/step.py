@@ -12,7 +12,14 @@ from torch import Tensor
 
 from hw.errors import VidaError
 from hw.numerics import saturate
-from model.exact.network import VIDEO_FRACTION_BITS, BlockConstants, QuantisedNetwork
+from model.exact.heads import join_heads, split_heads
+from model.exact.network import (
+    VIDEO_FRACTION_BITS,
+    AttentionConstants,
+    BlockConstants,
+    CrossConstants,
+    QuantisedNetwork,
+)
 from model.exact.operators import Operators, Site
 from model.exact.vector.gelu import gelu
 from model.exact.vector.layernorm import MODULATION_FRACTION_BITS, layernorm
@@ -20,7 +27,7 @@ from model.exact.vector.residual import residual
 from model.exact.vector.scaling import requantise8
 from model.exact.vector.softmax import normalise, softmax
 from model.exact.vector.tables import VectorTables
-from model.networks import patchify, unpatchify
+from model.networks import CROSS, SPATIAL, patchify, unpatchify
 
 
 def advance(video: Tensor, acc: Tensor, velocity: Tensor, steps: int) -> Tensor:
@@ -34,56 +41,59 @@ def advance(video: Tensor, acc: Tensor, velocity: Tensor, steps: int) -> Tensor:
 
 
 class _Block:
-    """One block at one step, with its modulation vectors (6, D)."""
+    """One block at one step, with its modulation vectors (3 x sub-layers, D)."""
 
-    def __init__(self, index: int, network: QuantisedNetwork, vectors: Tensor, operators: Operators) -> None:
-        self.index, self.axis, self.heads = index, network.config.blocks[index], network.config.heads
+    def __init__(self, index: int, network: QuantisedNetwork, vectors: Tensor, label: int, operators: Operators) -> None:
+        self.index, self.axes, self.heads = index, network.config.blocks[index], network.config.heads
         self.constants: BlockConstants = network.blocks[index]
         self.tables: VectorTables = network.tables
-        self.vectors, self.operators = vectors, operators
+        self.vectors, self.label, self.operators = vectors.unflatten(0, (-1, 3)), label, operators
 
-    def site(self, kind: str) -> Site:
-        return Site(kind, self.index, self.axis)
+    def site(self, kind: str, axis: str) -> Site:
+        return Site(kind, self.index, axis)
 
-    def split(self, x: Tensor) -> Tensor:
-        """Channels (F, T, D) to (F, H, T, d) for spatial attention, (T, H, F, d) for temporal."""
-        heads = x.reshape(*x.shape[:2], self.heads, -1)  # (F, T, H, d)
-        return heads.permute(0, 2, 1, 3) if self.axis == "spatial" else heads.permute(1, 2, 0, 3)
+    def operands(self, axis: str, c: AttentionConstants, h: Tensor) -> tuple[Tensor, ...]:
+        """Q, K and V (A, H, M, d) of int8 (F, T, D)."""
+        kind = "q" if axis == CROSS else "qkv"
+        acc = self.operators.linear(self.site(kind, axis), h, c.qkv.right, c.qkv.bias)
+        parts = requantise8(acc, c.qkv_scale).split(h.shape[-1], dim=-1)
+        matrices = tuple(split_heads(part, self.heads, axis) for part in parts)
+        if not isinstance(c, CrossConstants):
+            return matrices
+        condition = (split_heads(part[None], self.heads, axis) for part in c.context[self.label])
+        return *matrices, *(part.expand(len(h), -1, -1, -1) for part in condition)
 
-    def join(self, x: Tensor) -> Tensor:
-        """The inverse of `split`."""
-        heads = x.permute(0, 2, 1, 3) if self.axis == "spatial" else x.permute(2, 0, 1, 3)  # (F, T, H, d)
-        return heads.reshape(*heads.shape[:2], -1)  # (F, T, D)
-
-    def attend(self, h: Tensor) -> Tensor:
+    def attend(self, axis: str, c: AttentionConstants, h: Tensor) -> Tensor:
         """Int8 (F, T, D) to the accumulators (F, T, D) of the output projection."""
-        c, run = self.constants, self.operators
-        qkv = requantise8(run.linear(self.site("qkv"), h, c.qkv.right, c.qkv.bias), c.qkv_scale)
-        q, k, v = (self.split(part) for part in qkv.chunk(3, dim=-1))
-        scores = run.attention(self.site("scores"), q, k.transpose(-1, -2))
+        run = self.operators
+        q, k, v = self.operands(axis, c, h)
+        scores = run.attention(self.site("scores", axis), q, k.transpose(-1, -2))
         p, row_sum = softmax(scores, c.softmax, self.tables.exp2)
-        values = run.attention(self.site("values"), p, v)
-        mixed = self.join(normalise(values, row_sum, c.normalise, self.tables.reciprocal))
-        return run.linear(self.site("out"), mixed, c.out.right, c.out.bias)
+        values = run.attention(self.site("values", axis), p, v)
+        mixed = join_heads(normalise(values, row_sum, c.normalise, self.tables.reciprocal), len(h), axis)
+        return run.linear(self.site("out", axis), mixed, c.out.right, c.out.bias)
 
     def feed(self, h: Tensor) -> Tensor:
         """Int8 (F, T, D) to the accumulators (F, T, D) of the MLP's second product."""
         c, run = self.constants, self.operators
-        hidden = gelu(run.linear(self.site("fc1"), h, c.fc1.right, c.fc1.bias), c.gelu, self.tables.gelu)
-        return run.linear(self.site("fc2"), hidden, c.fc2.right, c.fc2.bias)
+        axis = self.axes[0] if len(self.axes) == 1 else SPATIAL
+        hidden = gelu(run.linear(self.site("fc1", axis), h, c.fc1.right, c.fc1.bias), c.gelu, self.tables.gelu)
+        return run.linear(self.site("fc2", axis), hidden, c.fc2.right, c.fc2.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """The residual stream (F, T, D), int16, through the block."""
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.vectors
         c, rsqrt = self.constants, self.tables.rsqrt
-        x = residual(x, gate1, self.attend(layernorm(x, scale1, shift1, c.norm1, rsqrt)), c.out_residual)
-        return residual(x, gate2, self.feed(layernorm(x, scale2, shift2, c.norm2, rsqrt)), c.fc2_residual)
+        for axis, attention, (shift, scale, gate) in zip(self.axes, c.attentions, self.vectors[:-1], strict=True):
+            h = layernorm(x, scale, shift, attention.norm1, rsqrt)
+            x = residual(x, gate, self.attend(axis, attention, h), attention.out_residual)
+        shift, scale, gate = self.vectors[-1]
+        return residual(x, gate, self.feed(layernorm(x, scale, shift, c.norm2, rsqrt)), c.fc2_residual)
 
 
 def denoise(
     network: QuantisedNetwork, video: Tensor, label: int, step: int, steps: int, operators: Operators
 ) -> Tensor:
-    """One denoising step `step` of `steps`: pixels (F, H, W) int16 to pixels int16, both held as int64.
+    """One denoising step `step` of `steps`: a video (F, [C,] H, W) int16 to the next, both held as int64.
 
     Raises `VidaError` for a number of steps or a class whose modulation vectors the network does not hold.
     """
@@ -98,8 +108,11 @@ def denoise(
     acc = operators.linear(Site("embed", 0, "spatial"), pixels, network.embed.right, network.embed.bias)
     one = torch.tensor(1 << MODULATION_FRACTION_BITS)
     x = residual(network.position, one, acc, network.embed_residual)  # (F, T, D)
-    for index in range(len(network.blocks)):
-        x = _Block(index, network, vectors[6 * index : 6 * index + 6], operators).forward(x)
+    used = 0
+    for index, axes in enumerate(network.config.blocks):
+        mine = vectors[used : used + 3 * (len(axes) + 1)]
+        x = _Block(index, network, mine, label, operators).forward(x)
+        used += len(mine)
     h = layernorm(x, vectors[-1], vectors[-2], network.norm, network.tables.rsqrt)
     acc = operators.linear(Site("head", 0, "spatial"), h, network.head.right, network.head.bias)
     return unpatchify(advance(patches, acc, network.velocity, steps)[None], network.config)[0]

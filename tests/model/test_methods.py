@@ -10,7 +10,8 @@ from model.quantise import load_quantised
 
 
 @pytest.mark.parametrize(
-    ("name", "preset", "steps"), [("ditto", "tiny", 50), ("ditto", "small", 4), ("original", "tiny", 4)]
+    ("name", "preset", "steps"),
+    [("ditto", "tiny", 50), ("ditto", "small", 4), ("ditto", "full", 4), ("original", "tiny", 4)],
 )
 def test_exact_methods_equal_dense_bit_for_bit(name, preset, steps):
     network = load_quantised(preset)[0]

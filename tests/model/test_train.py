@@ -2,7 +2,6 @@
 import torch
 
 from model.checkpoints import load_network
-from model.networks import PRESETS
 from model.train import Run, flow_loss, rate
 
 
@@ -29,7 +28,7 @@ def test_rate_warms_up_holds_and_falls_to_zero():
 
 
 def test_committed_networks_have_learnt():
-    for name in PRESETS:
+    for name in ("tiny", "small", "full"):
         network, facts = load_network(name)
         assert facts["command"].startswith(f"python -m model.train --preset {name} ")
         with torch.no_grad():

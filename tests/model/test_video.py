@@ -11,7 +11,7 @@ def test_batch_is_a_function_of_its_seed(name):
     config = preset(name)
     (first, label), (again, _), (other, _) = (batch(config, 3, seed) for seed in (5, 5, 6))
     assert torch.equal(first, again) and not torch.equal(first, other)
-    assert first.shape == (3, config.frames, config.size, config.size)
+    assert first.shape == (3, config.frames, config.pixels, config.pixels)
     assert first.abs().max() <= 1 and label.max() < config.classes
 
 

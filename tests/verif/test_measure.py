@@ -41,7 +41,7 @@ def test_shares_are_those_of_the_network() -> None:
 def test_the_list_has_every_kind_in_both_blocks() -> None:
     assert {(operator.kind, operator.block) for operator in LIST.operator} == {
         (kind, block) for kind in KINDS for block in ("spatial", "temporal")}
-    assert NETWORK.blocks[LIST.operator[0].layer] == LIST.operator[0].block
+    assert NETWORK.blocks[LIST.operator[0].layer] == (LIST.operator[0].block,)
 
 
 @pytest.mark.parametrize("text, message", [

@@ -36,7 +36,7 @@ def shortened(x):
 
 
 def test_predicted_scores_of_a_captured_block_by_definition(captured, network):
-    h, block = captured("qkv")[0].current[0], network.blocks[0]
+    h, block = captured("qkv")[0].current[0], network.blocks[0].attentions[0]
     qkv = predict_projection(h, block.qkv.right, block.qkv.bias, block.qkv_scale, Detection.TWO)
     query, key = qkv[:3, :16], qkv[:5, 32:48]                  # first head of two, d = 16
     scale = block.qkv_scale
@@ -75,7 +75,7 @@ def test_selection_on_captured_scores_by_definition(captured, k):
 
 
 def test_masked_scores_reach_softmax_as_zero(captured, network):
-    scores, block = captured("scores")[0].result, network.blocks[0]
+    scores, block = captured("scores")[0].result, network.blocks[0].attentions[0]
     dominated = torch.zeros(scores.shape[:-1], dtype=torch.bool)
     dominated[1, 0, 2] = True
     selection = select(scores, 4, dominated)
@@ -95,7 +95,7 @@ def test_masked_scores_reach_softmax_as_zero(captured, network):
 
 @pytest.mark.parametrize("threshold", [0, 500, 3000, 65536])
 def test_margin_by_definition(captured, network, threshold):
-    scores, block = captured("scores")[0].result, network.blocks[0]
+    scores, block = captured("scores")[0].result, network.blocks[0].attentions[0]
     got = dominated_rows(scores, Dominance.MARGIN, threshold, block.softmax, network.tables.exp2)
     multiplier, shift = block.softmax.multipliers[0], block.softmax.shift
     for f in range(4):
