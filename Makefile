@@ -3,7 +3,7 @@
 
 VENV ?= .venv
 PYTHON ?= python3
-EXTRAS ?= model,explore,formal,dev
+EXTRAS ?= model,diffusers,explore,formal,dev
 PRESET ?= paper
 BUILD ?= build
 JOBS ?= 2

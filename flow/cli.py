@@ -182,6 +182,30 @@ def regress(seed: Seed = 1, outputs: Annotated[int, typer.Option(min=1, help="re
 
 
 @app.command()
+def trace(model: Annotated[str, typer.Option("--model", "-m", metavar="SOURCE:NAME", help="diffusers:CLASS "
+                                             "(LatteTransformer3DModel, CogVideoXTransformer3DModel, "
+                                             "WanTransformer3DModel, DiTTransformer2DModel), or network:small")],
+          weights: Annotated[Path | None, typer.Option(metavar="DIR", help="config.json and safetensors")] = None,
+          random_weights: Annotated[bool, typer.Option("--random-weights", help="instead: a tiny model")] = False,
+          steps: Annotated[int, typer.Option(min=2, help="denoising steps")] = 20,
+          layers: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="by name, may be repeated; others stay "
+                                                           "in float; default: all")] = None,
+          reference: Annotated[str, typer.Option(help="of the products written: none, timestep or frame")] = "timestep",
+          frames: Annotated[int | None, typer.Option(min=1, help="of the latent video")] = None,
+          size: Annotated[str | None, typer.Option(metavar="HxW", help="of a latent frame")] = None,
+          seed: Seed = 1,
+          rows: Annotated[int, typer.Option(min=0, help="of a product written at most; 0: all")] = 64,
+          columns: Annotated[int, typer.Option(min=0, help="of a product written at most; 0: all")] = 64,
+          output: Annotated[Path | None, typer.Option("--output", "-o", help="default: build/trace/NAME")] = None,
+          ) -> None:
+    """Sample a model of your own in int8: operands, zeros and small differences by layer, what is not covered."""
+    from flow.trace import Order, parse_size
+    from flow.trace import trace as follow
+    follow(Order(model, weights, random_weights, steps, tuple(layers or ("*",)), reference, parse_size(frames, size),
+                 seed, output or Path("build/trace") / model.partition(":")[2], rows, columns), Console())
+
+
+@app.command()
 def prove(preset: Preset = "tiny",
           depth: Annotated[int, typer.Option(min=1, help="cycles of the bounded runs")] = 12,
           timeout: Annotated[int, typer.Option(min=1, help="seconds for each run")] = 600) -> None:

@@ -43,6 +43,7 @@ def examine(pdk: Path | None = None) -> list[Finding]:
         Finding("ccache", True, shutil.which("ccache") or f"none, own object cache {object_cache()}",
                 "faster rebuilds", optional=True),
         _package("dask", "vida explore", EXPLORE_INSTALL, optional=True),
+        _package("diffusers", "vida trace --model diffusers:...", "pip install 'vida[diffusers]'", optional=True),
         _libraries(pdk),
     ]
 

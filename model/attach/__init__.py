@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Methods on other people's models: `apply(model, config, calibration)`. See docs/trace.md."""
+
+from model.attach.attached import Attached, apply
+from model.attach.calibration import Calibration, calibrate
+from model.attach.layout import Arrangement, Geometry, Layout
+
+__all__ = ["Arrangement", "Attached", "Calibration", "Geometry", "Layout", "apply", "calibrate"]
