@@ -169,7 +169,9 @@ class Drawer:
         behind: dict[int, int] = {}
         for n, earlier in enumerate(self.steps):
             if earlier.unit == step.unit:
-                if earlier.writes & step.reads:
+                # The two kinds of a MATMUL's results overtake each other.
+                overwrites = step.item.opcode is Opcode.MATMUL and earlier.writes & step.writes
+                if earlier.writes & step.reads or overwrites:
                     step.fields["fence"] = 1
             elif earlier.writes & (step.reads | step.writes) or earlier.reads & step.writes:
                 behind[earlier.unit] = n

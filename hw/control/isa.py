@@ -103,7 +103,7 @@ class Field:
 def _common(units: int = 1) -> tuple[Field, ...]:
     return (Field("opcode", 0, 8, "what the instruction is", kind=Opcode),
             Field("unit", 1, 7, "index among the units of its kind", high=units - 1),
-            Field("fence", 1, 1, "starts only when all before it in its unit are complete: it reads what they write",
+            Field("fence", 1, 1, "starts only when all before it in its unit are complete",
                   bit=7),
             Field("wait", 2, 16, "semaphores that must be above 0; one is taken of each as it starts"),
             Field("signal", 4, 16, "semaphores to which one is added as it completes"),

@@ -59,10 +59,11 @@ order, and each goes to the queue of its unit: LOAD, STORE, one for each PEG (MA
 order, queues do not wait for each other but through {semaphores} semaphores, which count to {most}. An instruction
 starts when every semaphore in `wait` is above 0 and takes one of each; when its results are visible it adds one to
 each in `signal`. A unit works ahead: it reads the operands of an instruction while the results of the one before are
-still on their way, unless `fence` is set. A MATMUL that emits nothing signals at once, its operands are still being
-read then. `END` waits for all queues. A value that is not allowed stops the program with a status; nothing of it is
-ignored. What a machine allows is narrower than these tables where its buffer, its lanes or two fields together say so:
-`hw/control/rules.py`.
+still on their way, and accumulators and int8 results of MATMULs go two ways, each in its order. So an instruction
+needs `fence` where it reads what one before it in its unit writes, and a MATMUL also where it overwrites that. A
+MATMUL that emits nothing signals at once, its operands are still being read then. `END` waits for all queues. A value
+that is not allowed stops the program with a status; nothing of it is ignored. What a machine allows is narrower than
+these tables where its buffer, its lanes or two fields together say so: `hw/control/rules.py`.
 
 A *word* is 16 bytes, a *line* C = ccpes words, a *tile* 4 rows x 4C columns. An int8 tile is one line: byte 16c + 4r
 + q holds row r, column 4c + q. An int16 tile is two lines: line r/2, byte 16c + 8(r%2) + 2q. An int32 tile

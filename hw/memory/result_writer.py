@@ -23,7 +23,8 @@ class ResultWriter(Component):
     """Write every row of a group's results where it belongs, and say when a matmul is complete.
 
     Accumulators take a line a row, sign-extended to int32; an int8 row takes four bytes of each word of its tile's
-    line. Rows and columns beyond the matrix are written too: a tile is stored whole.
+    line. Rows and columns beyond the matrix are written too: a tile is stored whole. Rows of one kind keep their order,
+    those of different kinds do not.
 
     Parameters
     ----------

@@ -67,3 +67,16 @@ def test_programs_are_right_in_every_order(config):
         both = other.dram.defined & law.dram.defined
         assert (other.dram.bytes == law.dram.bytes)[both].all()
     assert opcodes == set(Opcode)
+
+
+def test_a_matmul_that_overwrites_results_of_its_unit_has_a_fence():
+    drawer, met = Drawer(TINY, random.Random(SEED)), 0
+    for _ in range(6):
+        drawer.data()
+        drawer.program(40)
+        matmuls = [step for step in drawer.steps if step.item.opcode is Opcode.MATMUL]
+        for n, step in enumerate(matmuls):
+            if any(earlier.unit == step.unit and earlier.writes & step.writes for earlier in matmuls[:n]):
+                assert step.fields["fence"]
+                met += 1
+    assert met
