@@ -25,7 +25,7 @@ from model.exact.sparsity.leading_one import Detection
 Permille = Annotated[int, Field(ge=0, le=1000)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
-Blocks = tuple[Literal["spatial", "temporal"], ...]
+Blocks = tuple[Literal["spatial", "temporal", "full"], ...]
 Linears = tuple[Literal["qkv", "out", "fc1", "fc2"], ...]
 
 
@@ -95,7 +95,7 @@ class EagerConfig(_Config):
     detection: Detection = Detection.TWO
     dominance: Dominance = Dominance.MARGIN
     dominance_threshold: Annotated[int, Field(ge=0)] = 3 << 10
-    blocks: Blocks = ("spatial",)
+    blocks: Blocks = ("spatial", "full")
 
 
 class EXIONConfig(_Config):
@@ -121,7 +121,7 @@ class _Reduction(_Config):
     bits: Literal[4, 8] = 8
     after_projection: bool = False
     kv_guide: KeyGuide = KeyGuide.SAME
-    blocks: Blocks = ("spatial",)
+    blocks: Blocks = ("spatial", "full")
 
 
 class ORBISConfig(_Reduction):

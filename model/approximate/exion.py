@@ -11,6 +11,7 @@ from torch import Tensor
 from model.approximate.chain import Feature, Inner, Product
 from model.approximate.config import EagerConfig, FFNReuseConfig
 from model.approximate.work import Work
+from model.exact.heads import join_heads, split_heads
 from model.exact.network import QuantisedNetwork
 from model.exact.operators import Site
 from model.exact.sparsity.conmerge import Packing, merge
@@ -117,7 +118,8 @@ class EagerPrediction(Feature):
         site, detection = product.site, self.config.detection
         attention = self.network.attention(site.layer, site.block)
         predicted = predict_projection(product.left, product.right, product.init, attention.qkv_scale, detection)
-        queries, keys, _ = (self._split(part, product.site) for part in predicted.chunk(3, -1))
+        heads = self.network.config.heads
+        queries, keys, _ = (split_heads(part, heads, site.block) for part in predicted.chunk(3, -1))
         scores = predict_scores(queries, keys, detection)
         projected = product.right[:, : product.right.shape[1] // 3 * 2]
         self.work.extra["exion.shift_adds"] += shift_adds(product.left, projected, detection)
@@ -130,14 +132,5 @@ class EagerPrediction(Feature):
         self.work.extra["exion.rows_dominated"] += int(rows.sum())
         self.work.extra["exion.scores_kept"] += int(chosen.keep.sum())
         needs = (chosen.queries, chosen.keys, chosen.values)
-        return torch.cat([self._join(one, queries.shape[-1], product.site) for one in needs], -1)
-
-    def _split(self, x: Tensor, site: Site) -> Tensor:
-        """(F, T, D) to (F, H, T, d), or (T, H, F, d) for temporal attention."""
-        heads = x.reshape(*x.shape[:2], self.network.config.heads, -1)
-        return heads.permute(0, 2, 1, 3) if site.block == "spatial" else heads.permute(1, 2, 0, 3)
-
-    def _join(self, rows: Tensor, width: int, site: Site) -> Tensor:
-        """Rows needed, (F, H, T) or (T, H, F), as outputs (F, T, D)."""
-        places = rows.permute(0, 2, 1) if site.block == "spatial" else rows.permute(2, 0, 1)  # (F, T, H)
-        return places.repeat_interleave(width, -1)
+        outputs = (one[..., None].expand(queries.shape) for one in needs)  # rows (A, H, M) that are needed, whole
+        return torch.cat([join_heads(one, len(product.left), site.block) for one in outputs], -1)

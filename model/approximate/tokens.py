@@ -18,6 +18,7 @@ from model.approximate.work import Work
 from model.exact.operators import Site
 from model.exact.recover.tables import RowTable
 from model.exact.sparsity.eager import LEAST
+from model.networks import FULL, TEMPORAL
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,17 @@ class Dropped:
 
 
 def as_matrices(x: Tensor, site: Site) -> Tensor:
-    """(F, T, ...) as the matrices that attention mixes: (T, F, ...) in a temporal block. Its own inverse."""
-    return x.transpose(0, 1) if site.block == "temporal" else x
+    """(F, T, ...) as the matrices that attention mixes: (T, F, ...) if temporal, (1, F T, ...) if full."""
+    if site.block == FULL:
+        return x.flatten(0, 1)[None]
+    return x.transpose(0, 1) if site.block == TEMPORAL else x
+
+
+def as_frames(x: Tensor, site: Site, frames: int) -> Tensor:
+    """The inverse of `as_matrices`, of a video of `frames`."""
+    if site.block == FULL:
+        return x[0].unflatten(0, (frames, -1))
+    return x.transpose(0, 1) if site.block == TEMPORAL else x
 
 
 class TokenReduction(Feature):
@@ -82,7 +92,7 @@ class TokenReduction(Feature):
         for dropped in (self.queries.get(site.layer), self.keys.get(site.layer), self.keys.get(site.layer)):
             rows = torch.ones(product.left.shape[:2], dtype=torch.bool)
             if dropped is not None and dropped.sources.dim() == 2:
-                rows = as_matrices(dropped.computed, site)
+                rows = as_frames(dropped.computed, site, len(product.left))
             parts.append(rows[..., None].expand(*rows.shape, third))
         need = product.need & torch.cat(parts, -1)
         return torch.where(need, inner(replace(product, need=need)), 0)
@@ -117,8 +127,9 @@ class TokenReduction(Feature):
         queries = self.queries.get(product.site.layer)
         if queries is None or queries.sources.dim() == 3:
             return inner(product)
-        need = product.need & as_matrices(queries.computed, product.site)[..., None]
+        frames = len(product.left)
+        need = product.need & as_frames(queries.computed, product.site, frames)[..., None]
         result = as_matrices(inner(replace(product, need=need)), product.site)
         self.work.extra["tokens.rows_copied"] += int((~queries.computed).sum())
         filled = result.gather(1, queries.sources[..., None].expand(result.shape))
-        return as_matrices(filled, product.site)
+        return as_frames(filled, product.site, frames)
