@@ -11,12 +11,13 @@ import torch
 import typer
 from torch import Tensor
 
+from model.autoencoder import to_pixels
 from model.checkpoints import load_network
 from model.command import run
 from model.methods import REFRESH, method
 from model.metrics import compare
 from model.quantise import load_quantised
-from model.sample import STEPS, sample_float, sample_integer, to_float
+from model.sample import STEPS, sample_float, sample_integer
 
 #: Videos that a quality figure is the mean of.
 VIDEOS = 4
@@ -24,20 +25,20 @@ VIDEOS = 4
 
 @cache
 def float_videos(preset: str, steps: int = STEPS, videos: int = VIDEOS) -> Tensor:
-    """Videos (V, F, H, W) of the float network from the committed starting noise."""
+    """Videos (V, F, H, W) of the float network from the committed starting noise, in pixels."""
     network, quantised = load_network(preset)[0], load_quantised(preset)[0]
-    return sample_float(network, quantised.noise[:videos], quantised.label[:videos], steps)
+    return to_pixels(network.config, sample_float(network, quantised.noise[:videos], quantised.label[:videos], steps))
 
 
 @cache
 def integer_videos(
     preset: str, name: str = "dense", steps: int = STEPS, refresh: int = REFRESH, videos: int = VIDEOS
 ) -> Tensor:
-    """Videos (V, F, H, W) of the integer network by the method `name`, same noise, as real values."""
+    """Videos (V, F, H, W) of the integer network by the method `name`, same noise, in pixels."""
     network = load_quantised(preset)[0]
     starts = zip(network.noise[:videos], network.label[:videos].tolist(), strict=True)
     samples = [sample_integer(network, noise, label, method(name, refresh=refresh), steps) for noise, label in starts]
-    return to_float(torch.stack(samples))
+    return to_pixels(network.config, torch.stack(samples))
 
 
 def quality(
@@ -63,7 +64,7 @@ def fewer_steps(preset: str, steps: int, videos: int = VIDEOS) -> dict[str, floa
 
 
 def main(
-    preset: Annotated[str, typer.Option(help="tiny or small")] = "small",
+    preset: Annotated[str, typer.Option(help="which network")] = "small",
     name: Annotated[str, typer.Option("--method", help="dense, original, ditto or vida")] = "dense",
     steps: Annotated[int, typer.Option(help="50, 20 or 8")] = STEPS,
     refresh: Annotated[int, typer.Option(help="frames between exact products of vida")] = REFRESH,

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures for the report: contact sheets of data and samples as arrays."""
+"""Contact sheets of data and samples: arrays for the report, or a file: `python -m model.gallery --preset full`."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import numpy as np
 import torch
+import typer
+from matplotlib import image
 from torch import Tensor
 
+from model.command import run
 from model.evaluate import float_videos, integer_videos
 from model.methods import REFRESH
 from model.networks import preset as network_preset
@@ -43,3 +49,23 @@ def pictures(preset: str, videos: int = 4, steps: int = STEPS, refresh: int = RE
         "int8": contact_sheet(integer_videos(preset, "dense", steps, REFRESH, videos)),
         "vida": contact_sheet(integer_videos(preset, "vida", steps, refresh, videos)),
     }
+
+
+def main(
+    preset: Annotated[str, typer.Option(help="which network")],
+    videos: Annotated[int, typer.Option(help="videos, a row each")] = 6,
+    output: Annotated[Path | None, typer.Option(help="picture; by default docs/samples/PRESET.png")] = None,
+) -> None:
+    """Write int8 samples (left) beside training videos of the same classes (right), three times enlarged."""
+    torch.set_num_threads(1)
+    sheets = [contact_sheet(v) for v in (integer_videos(preset, videos=videos), data_videos(preset, videos))]
+    gap = np.full((len(sheets[0]), 4 * _GAP), 255, np.uint8)
+    picture = np.concatenate([sheets[0], gap, sheets[1]], axis=1).repeat(3, 0).repeat(3, 1)
+    path = output or Path("docs/samples") / f"{preset}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.imsave(path, picture, cmap="gray", vmin=0, vmax=255)
+    print(path)
+
+
+if __name__ == "__main__":
+    run(main)

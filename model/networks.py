@@ -84,7 +84,7 @@ class NetworkConfig:
         if self.dim % (4 * self.heads):
             raise VidaError(f"{self.dim} channels for {self.heads} heads: a multiple of {4 * self.heads} needed")
         if (self.context > 0) != (self.family is Family.STDIT):
-            raise VidaError(f"{self.context} condition tokens in a network of family {self.family}: stdit alone has them")
+            raise VidaError(f"{self.context} condition tokens in family {self.family}: stdit alone has them")
         if not 0 <= self.correlation <= 1:
             raise VidaError(f"noise correlation {self.correlation}, 0..1 allowed")
 
@@ -135,12 +135,12 @@ PRESETS = {
     "full": NetworkConfig(frames=8, size=24, patch=4, dim=64, heads=4, pairs=3, classes=6, family=Family.FULL),
     "latent": NetworkConfig(frames=8, size=8, patch=2, dim=64, heads=4, pairs=2, classes=6, channels=4),
     "correlated": NetworkConfig(
-        frames=8, size=24, patch=4, dim=64, heads=4, pairs=3, classes=6, family=Family.VDT, correlation=0.9
+        frames=8, size=24, patch=4, dim=64, heads=4, pairs=2, classes=6, family=Family.VDT, correlation=0.9
     ),
     "stdit": NetworkConfig(
         frames=8, size=24, patch=4, dim=64, heads=4, pairs=2, classes=6, family=Family.STDIT, context=4
     ),
-    "vdt": NetworkConfig(frames=8, size=24, patch=4, dim=64, heads=4, pairs=3, classes=6, family=Family.VDT),
+    "vdt": NetworkConfig(frames=8, size=24, patch=4, dim=64, heads=4, pairs=2, classes=6, family=Family.VDT),
 }
 
 

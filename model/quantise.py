@@ -40,8 +40,8 @@ from model.networks import preset as network_preset
 from model.sample import STEP_CHOICES, sample_float, starting_noise
 
 EPSILON = 1e-6
-#: Pixels reach the network as int8 places of 2^-5: +-4.
-PIXEL_FRACTION_BITS = 5
+#: Pixels reach the network as int8 places of 2^-5: +-4. Latents, of unit variance but up to 6, of 2^-4: +-8.
+PIXEL_FRACTION_BITS, LATENT_FRACTION_BITS = 5, 4
 #: Seeds of the noise that is calibrated on and of the noise that is evaluated.
 CALIBRATION_SEED, EVALUATION_SEED = 1, 2
 
@@ -173,15 +173,15 @@ def quantise(network: VideoTransformer) -> QuantisedNetwork:
     """The integer form of a trained network, with the starting noise of one evaluation video per class."""
     config, absmax = network.config, calibrate(network)
     stream = 1.1 * absmax["stream"] / 32767  # a tenth of room: the stream must not saturate
-    pixel = 2.0**-PIXEL_FRACTION_BITS
-    embed, embed_places = quantise_linear(network.embed, pixel)
+    fraction_bits = PIXEL_FRACTION_BITS if config.channels == 1 else LATENT_FRACTION_BITS
+    embed, embed_places = quantise_linear(network.embed, 2.0**-fraction_bits)
     position = (network.space + network.time[:, None]).double() / stream  # (F, T, D)
     head, head_places = quantise_linear(network.head, absmax["head.in"] / 127)
     return QuantisedNetwork(
         config=config,
         tables=build_tables(),
         embed=embed,
-        embed_scale=Scale.from_real(2.0 ** (PIXEL_FRACTION_BITS - VIDEO_FRACTION_BITS)),
+        embed_scale=Scale.from_real(2.0 ** (fraction_bits - VIDEO_FRACTION_BITS)),
         embed_residual=ResidualParams.from_real(embed_places, stream, absmax["embed.out"]),
         position=torch.floor(position + 0.5).long(),
         blocks=tuple(

@@ -22,9 +22,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from model import checkpoints
+from model.autoencoder import clips
 from model.command import run
 from model.networks import VideoTransformer, preset
-from model.video import batch, draw_noise
+from model.video import draw_noise
 
 WARM_UP = 100
 DECAY = 0.3  # part of the run over which the learning rate falls to zero
@@ -49,7 +50,7 @@ def optimisers(network: VideoTransformer, scale: float) -> list[torch.optim.Opti
 
 def flow_loss(network: nn.Module, count: int, seed: int) -> Tensor:
     """Mean squared velocity error over a batch of `count` videos drawn from `seed`."""
-    video, label = batch(network.config, count, seed)
+    video, label = clips(network.config, count, seed)
     generator = torch.Generator().manual_seed(seed + (1 << 40))
     noise = draw_noise(network.config, count, generator)
     t = torch.sigmoid(torch.randn(count, generator=generator))
@@ -116,7 +117,7 @@ class Run:
 
 
 def main(
-    preset: Annotated[str, typer.Option(help="tiny or small")],
+    preset: Annotated[str, typer.Option(help="which network")],
     steps: Annotated[int, typer.Option(help="optimiser steps of the whole run")],
     count: Annotated[int, typer.Option("--batch", help="videos a step")] = 16,
     seed: Annotated[int, typer.Option(help="seed of weights and data")] = 0,

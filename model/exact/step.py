@@ -43,7 +43,9 @@ def advance(video: Tensor, acc: Tensor, velocity: Tensor, steps: int) -> Tensor:
 class _Block:
     """One block at one step, with its modulation vectors (3 x sub-layers, D)."""
 
-    def __init__(self, index: int, network: QuantisedNetwork, vectors: Tensor, label: int, operators: Operators) -> None:
+    def __init__(
+        self, index: int, network: QuantisedNetwork, vectors: Tensor, label: int, operators: Operators
+    ) -> None:
         self.index, self.axes, self.heads = index, network.config.blocks[index], network.config.heads
         self.constants: BlockConstants = network.blocks[index]
         self.tables: VectorTables = network.tables

@@ -69,7 +69,7 @@ def test_unknown_preset_is_refused():
     [
         ({"patch": 5}, "16 x 16 do not divide into patches of 5"),
         ({"heads": 3}, "32 channels for 3 heads: a multiple of 12 needed"),
-        ({"context": 4}, "4 condition tokens in a network of family latte: stdit alone"),
+        ({"context": 4}, "4 condition tokens in family latte: stdit alone"),
         ({"correlation": 1.5}, r"noise correlation 1.5, 0\.\.1 allowed"),
     ],
 )

@@ -7,7 +7,8 @@ from model.checkpoints import load_network
 from model.exact.network import pack, unpack
 from model.exact.operators import Operators
 from model.exact.step import advance, denoise
-from model.quantise import load_quantised
+from model.networks import Family
+from model.quantise import load_quantised, quantise
 from model.sample import to_float
 
 
@@ -29,8 +30,19 @@ def test_update_rounds_half_up_and_saturates():
     assert advance(video, acc, velocity, 50).tolist() == [[11, 10, 32767, -32768]]
 
 
-def test_network_survives_its_file_form():
-    network = load_quantised("tiny")[0]
+@pytest.mark.parametrize("family", Family)
+def test_integer_step_of_every_family_follows_the_float_step(family, random_network):
+    network = random_network(family)
+    quantised = quantise(network)
+    moved = denoise(quantised, quantised.noise[1], 1, 10, 50, Operators())
+    start = to_float(quantised.noise[1])
+    velocity = network(start[None], torch.tensor([0.2]), torch.tensor([1]))[0]
+    assert (50 * (to_float(moved) - start) - velocity).norm() < 0.1 * velocity.norm()
+
+
+@pytest.mark.parametrize("family", Family)
+def test_network_survives_its_file_form(family, random_network):
+    network = quantise(random_network(family))
     again = unpack(pack(network), network.config)
     start = network.noise[0]
     assert torch.equal(denoise(again, start, 0, 7, 20, Operators()), denoise(network, start, 0, 7, 20, Operators()))
