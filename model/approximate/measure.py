@@ -27,6 +27,7 @@ from model.approximate.config import (
     ToMeConfig,
 )
 from model.approximate.work import Work
+from model.autoencoder import to_pixels
 from model.command import run
 from model.evaluate import REFRESH, VIDEOS, fewer_steps, float_videos, integer_videos
 from model.exact.match.datm import Rule
@@ -36,7 +37,7 @@ from model.exact.sparsity.eager import Dominance
 from model.exact.sparsity.leading_one import Detection
 from model.metrics import compare
 from model.quantise import load_quantised
-from model.sample import STEPS, sample_integer, to_float
+from model.sample import STEPS, sample_integer
 
 _FFN = EXIONConfig(eager=None)
 #: Operator kinds of a table, after the network's mean.
@@ -128,7 +129,7 @@ def measure(preset: str, configs: tuple[Config, ...], steps: int = STEPS, videos
         samples.append(sample_integer(network, noise, label, operators, steps))
         work.add(operators.work)
     reference, dense = _references(preset, steps, videos)
-    found = to_float(torch.stack(samples))
+    found = to_pixels(network.config, torch.stack(samples))
     by_kind = {kind: round(work.left_of(kind), 4) for kind in work.total}
     return {
         "psnr_db": round(compare(found, dense)["psnr_db"], 2),
