@@ -23,24 +23,26 @@ from verif.verilator import find_compiler, find_verilator
 
 _FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint",
           "-Wno-style", "--output-split", "20000")
-_OPTIMISE = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
+_OPTIMISE = ("OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 
 #: Verilog of a module `name`, ports.h for its harness, and what the caller wants to know again.
 Design = tuple[str, str, dict[str, Any]]
 
 
 def compiled(kind: str, config: MachineConfig, harness: Path, design: Callable[[], Design],
-             timeout_s: float = 600, waves: bool = False) -> tuple[Path, dict[str, Any]]:
+             timeout_s: float = 600, waves: bool = False, level: str = "-O1") -> tuple[Path, dict[str, Any]]:
     """The executable of `config`, and the notes that `design` gave with it; compiled where it is not there.
 
     kind : begins its name, and is the Verilog's top module
     waves : the harness is compiled with WAVES defined and can record them
+    level : of optimisation; what is run for short is sooner through with a lower one
     design : called only where nothing made of these sources is kept; writing the Verilog takes seconds too
     Raises VidaError where Verilator or the compiler is missing or fails, or after `timeout_s`.
     """
     tool, compiler, folder = find_verilator(), find_compiler(), build_folder("sim-cache")
     flags = (*_FLAGS, "--trace-vcd", "-CFLAGS", "-DWAVES") if waves else _FLAGS
-    tools = [flags, _OPTIMISE, str(tool.executable), tool.version, str(compiler), harness.read_text()]
+    optimise = (f"OPT_FAST={level}", *_OPTIMISE)
+    tools = [flags, optimise, str(tool.executable), tool.version, str(compiler), harness.read_text()]
     note = folder / f"{kind}-{config.name}-{_key(config.digest(), _SOURCES, tools)}.json"
     with open(note.with_suffix(".lock"), "w") as lock:
         # Two processes that want the same one compile it once.
@@ -50,7 +52,8 @@ def compiled(kind: str, config: MachineConfig, harness: Path, design: Callable[[
             verilog, header, notes = design()
             kept = folder / f"{kind}-{config.name}-{_key(verilog, header, tools)}"
             if not kept.exists():
-                _compile(kept, kind, verilog, header, harness, (tool.executable, *flags), compiler, timeout_s)
+                _compile(kept, kind, verilog, header, harness, (tool.executable, *flags), (compiler, optimise),
+                         timeout_s)
             known = {"executable": kept.name, "notes": notes}
             note.with_suffix(".part").write_text(json.dumps(known))
             os.replace(note.with_suffix(".part"), note)
@@ -74,17 +77,18 @@ _SOURCES = _sources_of_hw()
 
 
 def _compile(kept: Path, top: str, verilog: str, header: str, harness: Path, verilator: tuple,
-             compiler: Path, timeout_s: float) -> None:
+             compiling: tuple, timeout_s: float) -> None:
+    compiler, optimise = compiling
     what = f"building {kept.name}"
     work = Path(tempfile.mkdtemp(prefix=f"{top}-", dir=kept.parent))
     try:
         (work / "top.v").write_text(verilog)
         (work / "ports.h").write_text(header)
         command = [*verilator, "-cc", "--exe", "--prefix", "Vtop", "-o", "harness", "--top-module", top,
-                   "-Mdir", "obj", "-CFLAGS", f"-I{work}", harness, "top.v"]
+                   "-Mdir", "obj", "-CFLAGS", "-I..", harness, "top.v"]
         run_tool(command, cwd=work, log=work / "verilate.log", timeout_s=timeout_s, what=what)
         command = ["make", "-C", "obj", "-f", "Vtop.mk", "-j", "2", f"CXX={compiler}", f"LINK={compiler}",
-                   f"OBJCACHE={object_cache()}", *_OPTIMISE]
+                   f"OBJCACHE={object_cache()}", *optimise]
         run_tool(command, cwd=work, log=work / "make.log", timeout_s=timeout_s, what=what)
         os.replace(work / "obj" / "harness", kept)
     finally:

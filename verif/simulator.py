@@ -143,7 +143,10 @@ _OPTIMISE = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 
 
 def object_cache() -> str:
-    """ccache where present, else a script that keeps only Verilator's run-time library, the same in every build."""
+    """ccache where present, else a script that keeps only Verilator's run-time library, the same in every build.
+
+    Its headers are precompiled for every build alike too: those of the design, which Verilator adds, are short.
+    """
     found = shutil.which("ccache")
     if found:
         return found
@@ -158,22 +161,32 @@ def object_cache() -> str:
     return str(script)
 
 
-_OBJECT_CACHE = """#!/bin/sh
+_OBJECT_CACHE = r"""#!/bin/sh
 # Called as: object-cache compiler flags... -c -o OBJECT SOURCE
-for word; do source="$word"; done
-case "$source" in
-*/include/verilated*.cpp) ;;
+# or:        object-cache compiler flags... -x c++-header Vtop__pch.h -o Vtop__pch.h.fast.gch
+for last; do
+  case "$last" in -I*/include) include="${{last#-I}}" ;; esac
+done
+case "$last" in
+*/include/verilated*.cpp) made=$(basename "$last" .cpp).o ;;
+*.gch)
+  made="$last" header="${{last%.gch}}"
+  printf '#include "verilated.h"\n' > "$header"
+  for word; do
+    shift
+    case "$word" in *__pch.h) word="$header" ;; esac
+    set -- "$@" "$word"
+  done ;;
 *) exec "$@" ;;
 esac
-key=$( {{ "$1" --version; echo "$@"; cat "$source"; }} | sha256sum | cut -c 1-32)
-object=$(basename "$source" .cpp).o
-kept="{folder}/$key.o"
+key=$( {{ "$1" --version; echo "$@"; cat "${{include:-.}}"/verilated*; }} | sha256sum | cut -c 1-32)
+kept="{folder}/$key.${{made##*.}}"
 if [ ! -e "$kept" ]; then
   "$@" || exit 1
   mkdir -p "{folder}"
-  cp "$object" "$kept.$$" && mv "$kept.$$" "$kept"
+  cp "$made" "$kept.$$" && mv "$kept.$$" "$kept"
 else
-  cp "$kept" "$object"
+  ln -sf "$kept" "$made"
 fi
 """
 
