@@ -14,7 +14,8 @@ from model.approximate.config import Config
 from model.attach.calibration import Calibration, calibrate
 from model.attach.engine import Engine
 from model.attach.methods import Methods
-from model.attach.sites import chosen
+from model.attach.serving import Layers
+from model.attach.sites import chosen, find_sites
 from model.attach.statistics import LayerStatistics
 from model.attach.tap import Tap
 from model.exact.operators import Recorder
@@ -93,8 +94,9 @@ def apply(
         calibration = calibrate(model, calibration)
     keys = chosen(calibration, layers)
     _check_model(model, calibration, keys)
-    methods = Methods(configs if isinstance(configs, Sequence) else [configs], record)
-    engine = Engine(model, calibration, keys, methods.make, branches, statistics)
+    layers_in = Layers(calibration, find_sites(model, calibration, keys), frozenset(keys))
+    methods = Methods(configs if isinstance(configs, Sequence) else [configs], model, layers_in, record)
+    engine = Engine(model, layers_in, methods, branches, statistics)
     return Attached(model, engine, [*calibration.uncovered.items(), *methods.uncovered])
 
 

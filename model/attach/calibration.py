@@ -54,6 +54,7 @@ class AttentionFacts:
     exact : those of Q, K and V that are the projection's output bit for bit; something row by row (a norm, a rotary
         embedding) stands between for the others, whose projection is told by its name
     same_input : whether the projections of Q, K and V share their input
+    scale : of scores before the softmax
     """
 
     absmax: list[float]
@@ -61,6 +62,17 @@ class AttentionFacts:
     sources: dict[str, tuple[str, int]] = field(default_factory=dict)
     exact: frozenset[str] = frozenset()
     same_input: bool = False
+    scale: float = 1.0
+
+    @property
+    def heads(self) -> int:
+        """Heads of the attention."""
+        return self.shape[0][-3]
+
+    @property
+    def width(self) -> int:
+        """Channels of all heads."""
+        return self.heads * self.shape[0][-1]
 
 
 @dataclass
@@ -150,7 +162,7 @@ class _Watch:
         facts = self.found.attentions.get(call.key)
         if facts is None:
             shape = tuple(call.query.shape), tuple(call.key_rows.shape)
-            facts = self.found.attentions[call.key] = AttentionFacts([0.0] * 3, shape)
+            facts = self.found.attentions[call.key] = AttentionFacts([0.0] * 3, shape, scale=call.scale)
             if reason := unfit(call):
                 self.found.uncovered[call.key] = reason
         facts.absmax = [max(a, _absmax(call.key, x)) for a, x in zip(facts.absmax, operands, strict=True)]

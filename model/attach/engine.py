@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from hw.errors import VidaError
 from model.approximate.chain import Approximate
 from model.approximate.work import Work
-from model.attach.calibration import Calibration, unfit
+from model.attach.calibration import unfit
 from model.attach.layout import Geometry, Rows, join, split
+from model.attach.methods import Methods
+from model.attach.serving import Layers
 from model.attach.sites import (
     AttentionConstants,
     LayerSite,
     LinearConstants,
     attention_constants,
-    find_sites,
     linear_constants,
     quantise8,
 )
@@ -31,27 +32,21 @@ from model.exact.vector.softmax import mean, softmax
 from model.exact.vector.tables import build_tables
 from model.networks import CROSS, FULL, TEMPORAL
 
-#: Makes the operators of one video of one guidance branch.
-Maker = Callable[[], Approximate]
-
 
 class Engine:
     """The watcher of an attached model.
 
     Parameters
     ----------
-    model, calibration : as they were calibrated
-    keys : layers that are computed in integers; the others stay in float
-    make : fresh operators, for each video and branch
+    model, layers : as they were calibrated; layers that are not in `layers.keys` stay in float
+    methods : makes fresh operators for each video and branch
     branches : calls of the model that make one timestep
     statistics : whether to count operands
     """
 
-    def __init__(self, model: nn.Module, calibration: Calibration, keys: set[str], make: Maker, branches: int,
-                 statistics: bool) -> None:
-        self.model, self.calibration, self.keys = model, calibration, keys
-        self.make, self.branches = make, branches
-        self.sites = find_sites(model, calibration)
+    def __init__(self, model: nn.Module, layers: Layers, methods: Methods, branches: int, statistics: bool) -> None:
+        self.model, self.calibration, self.keys = model, layers.calibration, layers.keys
+        self.sites, self.methods, self.branches = layers.sites, methods, branches
         self.tables = build_tables()
         self.watching = Watching() if statistics else None
         self.linears: dict[str, LinearConstants] = {}
@@ -88,7 +83,7 @@ class Engine:
     def _operators(self, video: int) -> Approximate:
         place = self.branch, video
         if place not in self.operators:
-            self.operators[place] = self.make()
+            self.operators[place] = self.methods.make(self.geometry, self.constants_of)
             self.operators[place].begin(self.step)
         return self.operators[place]
 

@@ -101,29 +101,34 @@ def chosen(calibration: Calibration, layers: Iterable[str]) -> set[str]:
     return found
 
 
-def find_sites(model: nn.Module, calibration: Calibration) -> dict[str, LayerSite]:
-    """The site of every linear layer, and under an attention's key that of its scores."""
+def find_sites(model: nn.Module, calibration: Calibration, keys: set[str]) -> dict[str, LayerSite]:
+    """The site of every linear layer, and under an attention's key that of its scores.
+
+    Only layers in `keys` belong to an attention or an MLP; an MLP needs both of its layers.
+    """
     sites: dict[str, LayerSite] = {}
     number = 0
-    for key, facts in calibration.attentions.items():
+    for key in [key for key in calibration.attentions if key in keys]:
+        facts = calibration.attentions[key]
         arrangement = calibration.arrangement(model, key)
         axis = _attention_axis(model, calibration, key, arrangement)
         sites[key] = LayerSite("scores", number, axis, key)
         parts: dict[str, str] = {}
         for part in "qkv":
-            if part in facts.sources:
-                name = facts.sources[part][0]
+            name = facts.sources[part][0] if part in facts.sources else ""
+            if name in keys:
                 parts[name] = parts.get(name, "") + part
         for name, part in parts.items():
             sites[name] = LayerSite("qkv", number, axis, name, part)
-        if "out" in facts.sources:
-            name = facts.sources["out"][0]
+        name = facts.sources["out"][0] if "out" in facts.sources else ""
+        if name in keys:
             sites[name] = LayerSite("out", number, axis, name)
         number += 1
     for first, second in calibration.pairs:
         arrangement = calibration.arrangement(model, first)
-        if calibration.layout is not None and arrangement is Arrangement.OTHER:
-            continue  # an embedding of text, not an MLP of the video
+        embedding = calibration.layout is not None and arrangement is Arrangement.OTHER  # of text, no MLP of the video
+        if embedding or not {first, second} <= keys:
+            continue
         axis = _AXES[arrangement]
         for key, kind in ((first, "fc1"), (second, "fc2")):
             sites.setdefault(key, LayerSite(kind, number, axis, key))
