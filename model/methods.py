@@ -23,7 +23,7 @@ class Ditto(Operators):
     """Differences to the previous timestep, in two products where both operands are activations.
 
     S_t = S_ref + dQ K_ref^T + Q_t dK^T, the second computed transposed so that the difference is on the left. In
-    cross-attention the condition is constant and the first product is all (section 2.3 of the paper's attention).
+    cross-attention K and V of the condition never change and act as weights: the first product is all, as in the paper.
     The first step has nothing to refer to and multiplies whole operands.
     """
 

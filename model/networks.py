@@ -31,7 +31,7 @@ class Family(StrEnum):
         F T (T + F) / 2 scores a block: the cheapest, but an object that moves needs two blocks to be followed.
     STDIT : both axes and a cross-attention to condition tokens in every block (Open-Sora, `STDiTBlock`). One MLP
         for two axes, and the condition is a right operand that no timestep changes; three softmaxes a block.
-    VDT : frames first, then tokens, in every block (Lu et al., "VDT", figure 2). As STDIT with the class in adaLN.
+    VDT : frames first, then tokens, in every block (Lu et al., "VDT", `VDTBlock`). As STDIT with the class in adaLN.
     FULL : every token sees every token of every frame (CogVideoX, HunyuanVideo, Wan). (F T)^2 scores: motion is
         followed directly, at rows F or T times longer, and nothing but single tokens can be skipped as a whole.
     """

@@ -63,8 +63,8 @@ def draw(label: Tensor, config: NetworkConfig, generator: torch.Generator) -> Te
 def draw_noise(config: NetworkConfig, count: int, generator: torch.Generator) -> Tensor:
     """Standard normal noise (count, F, [C,] H, W), the same part of it in all frames of a video.
 
-    With correlation r it is sqrt(r) * shared + sqrt(1 - r) * own: the mixed noise of Ge et al., "Preserve Your Own
-    Correlation" (2023), section 3.1, with r = alpha^2 / (1 + alpha^2).
+    With correlation r it is sqrt(r) * shared + sqrt(1 - r) * own: the mixed noise model of Ge et al., "Preserve
+    Your Own Correlation" (arXiv 2305.10474), with r = alpha^2 / (1 + alpha^2).
     """
     own = torch.randn(count, config.frames, *config.frame_shape, generator=generator)
     if not config.correlation:
