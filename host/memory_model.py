@@ -21,16 +21,18 @@ class Memory:
     def __init__(self, bus_bytes: int, bandwidth: float | None, latency: int, at: Callable) -> None:
         self.bus_bytes, self.latency, self.at = bus_bytes, latency, at
         self.each = bus_bytes / (bandwidth or 2 * bus_bytes)        # cycles of a beat
-        self.reads: deque = deque()         # [ready, beats, cycles of the taker a beat, call, arguments]
+        self.reads: deque = deque()         # [ready, beats, pace, call, arguments]
         self.writes: deque = deque()        # [ready, call, arguments], a beat each
         self.free = 0.0                     # the bandwidth, the read and the write channel are free again
         self.read_free = self.write_free = 0.0
         self.planned: float | None = None
 
-    def read(self, now, size: int, call: Callable, *arguments, beats: int = 0, pace: float = 1) -> None:
-        """A burst asked for at `now`; `call(cycle, *arguments)` with its last beat, of which each takes the reader
-        `pace` cycles."""
-        self.reads.append([now + self.latency, beats or -(-size // self.bus_bytes), pace, call, arguments])
+    def read(self, now, beats: int, call: Callable, *arguments, pace: Callable | None = None) -> None:
+        """A burst asked for at `now`; `call(cycle, *arguments)` with its last beat.
+
+        pace : asked with the cycle of every beat for how many cycles it keeps the reader; None: one
+        """
+        self.reads.append([now + self.latency, beats, pace, call, arguments])
         self._plan()
 
     def write(self, now, call: Callable, *arguments) -> None:
@@ -63,7 +65,7 @@ class Memory:
             self.free = max(self.free, now - 1) + self.each
             if coming[1]:
                 burst = self.reads[0]
-                self.read_free = now + burst[2]
+                self.read_free = now + (burst[2](now) if burst[2] else 1)
                 burst[1] -= 1
                 if not burst[1]:
                     self.reads.popleft()

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from host.bank_model import Banks
+from host.matmul_model import MatmulModel
 from host.memory_model import Memory
 from host.mover_model import LoadModel, StoreModel
-from host.unit_model import MatmulModel, VectorModel
+from host.vector_model import VectorModel
 from hw.config import MachineConfig
 from hw.control.isa import BYTES, SEMAPHORES, Instruction, Opcode
 
@@ -68,7 +70,7 @@ class _Queue:
 
     waiting: deque[tuple[int, int]] = field(default_factory=deque)      # index, cycle from which it can start
     started: deque[int] = field(default_factory=deque)
-    offered_until: int = 0                                              # the last command was taken then
+    offered: bool = False                                               # a command is not taken yet
     done_at: int = 0
 
 
@@ -81,13 +83,13 @@ class _Run:
         self.heap: list[tuple[int, int, Callable, tuple]] = []
         self.count = 0
         self.tokens = [0] * SEMAPHORES
-        self.memory = Memory(config.bus_bytes, bandwidth, latency, self.at)
+        self.memory, banks = Memory(config.bus_bytes, bandwidth, latency, self.at), Banks()
         self.queues: dict[Unit, _Queue] = {}
-        self.models = {(Opcode.LOAD, 0): LoadModel(config, self.memory),
-                       (Opcode.STORE, 0): StoreModel(config, self.memory),
-                       (Opcode.VECTOR, 0): VectorModel(config)}
+        self.models = {(Opcode.LOAD, 0): LoadModel(config, self.memory, banks),
+                       (Opcode.STORE, 0): StoreModel(config, self.memory, banks),
+                       (Opcode.VECTOR, 0): VectorModel(config, banks, self.at)}
         for n in range(config.pegs):
-            self.models[Opcode.MATMUL, n] = MatmulModel(config, tiles)
+            self.models[Opcode.MATMUL, n] = MatmulModel(config, tiles, banks, self.at)
         self.queues = {unit: _Queue() for unit in self.models}
         self.start = [0] * len(program)
         self.end = [0] * len(program)
@@ -116,7 +118,7 @@ class _Run:
             self.kept += 1
             index = self.asked
             self.asked += 1
-            self.memory.read(now + _ASK, BYTES, self._got, index)
+            self.memory.read(now + _ASK, -(-BYTES // self.config.bus_bytes), self._got, index)
             self.at(now + 2, self._ask)
 
     def _got(self, now, index: int) -> None:
@@ -150,7 +152,7 @@ class _Run:
         item = self.program[index]
         if since > now or len(queue.started) >= _STARTED or (item["fence"] and queue.started):
             return
-        if queue.offered_until > now:
+        if queue.offered:
             return
         wait = item["wait"]
         if any(wait >> n & 1 and not self.tokens[n] for n in range(SEMAPHORES)):
@@ -160,11 +162,14 @@ class _Run:
         queue.waiting.popleft()
         queue.started.append(index)
         self.start[index] = now + 1
-        taken = max(now + _COMMAND, model.ready())
-        queue.offered_until = taken + 1
-        model.take(taken, index, item, lambda when: self.at(when, self._done, unit))
-        self.at(taken + 1, self._try, unit)
+        queue.offered = True
+        model.offer(now + _COMMAND, index, item, lambda when: self.at(when + 1, self._taken, unit),
+                    lambda when: self.at(when, self._done, unit))
         self.at(now, self._dispatch)
+
+    def _taken(self, now, unit: Unit) -> None:
+        self.queues[unit].offered = False
+        self._try(now, unit)
 
     def _done(self, now, unit: Unit) -> None:
         queue = self.queues[unit]

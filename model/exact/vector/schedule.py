@@ -9,8 +9,8 @@ from hw.vector.operations import GROUP_MAX, TWICE, Op
 _PIPELINE = 21
 _NEXT = 1
 #: From a command to its first beat; NORMALISE has to look up its first row's sum.
-_START = 1
-_START_NORMALISE = 9
+START = 1
+START_NORMALISE = 9
 #: Cycles in which LayerNorm's row-level work takes one row.
 _ROW = 4
 #: From the last beat of a first reading to the first of the second one, without the levels of the tree over lanes.
@@ -29,10 +29,10 @@ def cycles(op: Op, rows: int, cols: int, lanes: int, group: int = GROUP_MAX) -> 
     """
     beats = -(-cols // lanes)
     if op not in TWICE:
-        start = _START_NORMALISE if op is Op.NORMALISE else _START
+        start = START_NORMALISE if op is Op.NORMALISE else START
         return start + rows * beats + _PIPELINE + _NEXT - 1
     late = _SECOND[op] + (lanes - 1).bit_length()
-    entry, known = _START, 0
+    entry, known = START, 0
     for first in range(0, rows, group):
         count = min(group, rows - first)
         ready = []
