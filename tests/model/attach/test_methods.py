@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from hw.errors import VidaError
+from model.approximate.build import build
 from model.approximate.config import (
     AsymRnRConfig,
     CMCConfig,
@@ -19,7 +20,11 @@ from model.approximate.config import (
 )
 from model.attach import Arrangement, Geometry, Layout, apply, calibrate
 from model.attach.sites import quantise8, static_scale
+from model.attach.subjects import Size, load_subject
+from model.exact.match.datm import Rule
 from model.exact.sparsity.eager import Dominance
+from model.quantise import load_quantised
+from model.sample import sample_integer
 
 LATTE, COGVIDEOX, WAN, DIT = (
     "LatteTransformer3DModel", "CogVideoXTransformer3DModel", "WanTransformer3DModel", "DiTTransformer2DModel")
@@ -272,3 +277,23 @@ def test_a_layout_of_ones_own(small):
                 assert torch.equal([model(x[1:]), model(x[1:])][1][0], both[1])
     wrong = Layout(lambda model, given: Geometry(2, 2, 1, 4), lambda model, name: Arrangement.JOINT)
     assert "does not hold 2 videos of 2 frames" in calibrate(model, lambda: model(x), wrong).uncovered["q"]
+
+
+AS_NATIVE = {
+    "orbis": ORBISConfig(rule=Rule.COVER, refresh=2, kv_ratio=0.25), "dito": DiToConfig(rule=Rule.COVER, interval=3),
+    "asymrnr": AsymRnRConfig(), "tome": ToMeConfig(), "eager": _eager(permille=500),
+}
+
+
+@pytest.mark.parametrize("what", AS_NATIVE)
+def test_work_is_that_of_the_integer_network(what):
+    """The same method on the project's own integer network leaves the same share of every operator."""
+    config = AS_NATIVE[what]
+    native = build([config], load_quantised("tiny")[0], 8)
+    sample_integer(load_quantised("tiny")[0], load_quantised("tiny")[0].noise[0], 0, native, 8)
+    subject = load_subject("network:tiny", None, False, Size())
+    calibration = calibrate(subject.model, lambda: list(subject.sample(8, 1)))
+    with apply(subject.model, config, calibration) as attached:
+        list(subject.sample(8, 1))
+    for kind in ("qkv", "scores", "values", "out"):
+        assert _left(attached, kind) == pytest.approx(native.work.left_of(kind), abs=2e-3), kind
