@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hw.errors import VidaError
-from model.networks import NetworkConfig, VideoTransformer, preset
+from model.networks import NetworkConfig, preset
+from model.transformer import VideoTransformer
 
 #: Format of every file written here; another one is refused.
 FORMAT = 1

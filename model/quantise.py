@@ -35,9 +35,10 @@ from model.exact.vector.residual import ResidualParams
 from model.exact.vector.scaling import Scale
 from model.exact.vector.softmax import LOG2_FRACTION_BITS, MEAN_FRACTION_BITS
 from model.exact.vector.tables import build_tables
-from model.networks import CROSS, Attention, Block, NetworkConfig, VideoTransformer
+from model.networks import CROSS, NetworkConfig
 from model.networks import preset as network_preset
 from model.sample import STEP_CHOICES, sample_float, starting_noise
+from model.transformer import Attention, Block, VideoTransformer
 
 EPSILON = 1e-6
 #: Pixels reach the network as int8 places of 2^-5: +-4. Latents, of unit variance but up to 6, of 2^-4: +-8.

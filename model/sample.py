@@ -9,7 +9,8 @@ from torch import Tensor
 from model.exact.network import VIDEO_FRACTION_BITS, QuantisedNetwork
 from model.exact.operators import Operators
 from model.exact.step import denoise
-from model.networks import NetworkConfig, VideoTransformer
+from model.networks import NetworkConfig
+from model.transformer import VideoTransformer
 from model.video import draw_noise
 
 #: Denoising steps of a full run.

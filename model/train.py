@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from model import checkpoints
 from model.autoencoder import clips
 from model.command import run
-from model.networks import VideoTransformer, preset
+from model.networks import preset
+from model.transformer import VideoTransformer
 from model.video import draw_noise
 
 WARM_UP = 100

@@ -121,6 +121,14 @@ def _take(tensors: Mapping[str, Tensor], name: str) -> Tensor:
     return tensors[name]
 
 
+def _shaped(tensors: Mapping[str, Tensor], name: str, *shape: int) -> Tensor:
+    """A tensor as int64; raises `VidaError` unless its last axes are of `shape`."""
+    tensor = _take(tensors, name)
+    if tensor.shape[-len(shape) :] != shape:
+        raise VidaError(f"tensor '{name}' is {tuple(tensor.shape)}, expected (..., {', '.join(map(str, shape))})")
+    return tensor.long()
+
+
 def _pack_fields(value: Any, prefix: str, without: str = "") -> dict[str, Tensor]:
     names = [field.name for field in fields(value) if field.name != without]
     return {key: x for name in names for key, x in _pack_part(getattr(value, name), f"{prefix}.{name}").items()}
@@ -155,7 +163,10 @@ def pack(network: QuantisedNetwork) -> dict[str, Tensor]:
 
 
 def unpack(tensors: Mapping[str, Tensor], config: NetworkConfig) -> QuantisedNetwork:
-    """The network that `pack` made; raises `VidaError` for a missing tensor or a value out of its width."""
+    """The network that `pack` made.
+
+    Raises `VidaError` for a missing tensor, a value out of its width or a network of another shape than `config`.
+    """
     kinds = get_type_hints(QuantisedNetwork)
     parts = {name: _unpack_part(kinds[name], tensors, name) for name in _PARTS}
     blocks = []
@@ -166,11 +177,16 @@ def unpack(tensors: Mapping[str, Tensor], config: NetworkConfig) -> QuantisedNet
         )
         blocks.append(_unpack_fields(BlockConstants, tensors, f"block.{index}", attentions=attentions))
     steps = [int(name.partition(".")[2]) for name in tensors if name.startswith("modulation.")]
+    vectors = 3 * sum(len(axes) + 1 for axes in config.blocks) + 2
+    modulated = (config.classes, vectors, config.dim)
+    video = (config.frames, *config.frame_shape)
     return QuantisedNetwork(
         config=config,
         blocks=tuple(blocks),
-        modulation={count: tensors[f"modulation.{count}"].long() for count in steps},
+        modulation={count: _shaped(tensors, f"modulation.{count}", count, *modulated) for count in steps},
         velocity=_take(tensors, "velocity"),
-        **{name: _take(tensors, name).long() for name in ("position", "noise", "label")},
+        position=_shaped(tensors, "position", config.frames, config.tokens, config.dim),
+        noise=_shaped(tensors, "noise", *video),
+        label=_take(tensors, "label").long(),
         **parts,
     )

@@ -6,7 +6,8 @@ from functools import cache
 import pytest
 import torch
 
-from model.networks import Family, NetworkConfig, VideoTransformer
+from model.networks import Family, NetworkConfig
+from model.transformer import VideoTransformer
 
 
 @cache

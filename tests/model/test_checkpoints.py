@@ -8,8 +8,9 @@ from safetensors.torch import save_file
 
 from hw.errors import VidaError
 from model import checkpoints
-from model.networks import VideoTransformer, preset
+from model.networks import preset
 from model.quantise import load_quantised
+from model.transformer import VideoTransformer
 
 
 @pytest.fixture

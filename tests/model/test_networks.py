@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from hw.errors import VidaError
-from model.networks import PRESETS, Attention, NetworkConfig, VideoTransformer, count_macs, patchify, preset, unpatchify
+from model.networks import PRESETS, NetworkConfig, count_macs, patchify, preset, unpatchify
+from model.transformer import Attention, VideoTransformer
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -48,6 +48,14 @@ def test_network_survives_its_file_form(family, random_network):
     assert torch.equal(denoise(again, start, 0, 7, 20, Operators()), denoise(network, start, 0, 7, 20, Operators()))
 
 
+@pytest.mark.parametrize("name", ["noise", "position", "modulation.20"])
+def test_tensors_of_another_shape_are_refused(name):
+    network = load_quantised("tiny")[0]
+    tensors = pack(network)
+    with pytest.raises(VidaError, match=rf"tensor '{name}' is \(.*\), expected \(\.\.\., "):
+        unpack(tensors | {name: tensors[name][..., :-1]}, network.config)
+
+
 def test_steps_and_classes_that_are_not_held_are_refused():
     network = load_quantised("tiny")[0]
     with pytest.raises(VidaError, match=r"7 steps: this checkpoint holds \[8, 20, 50\]"):
