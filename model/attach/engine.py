@@ -59,6 +59,8 @@ class Engine:
         self.calls, self.step, self.branch = 0, 0, 0
         self.operators: dict[tuple[int, int], Approximate] = {}
         self.shapes: dict[tuple[str, int], torch.Size] = {}
+        self.conditions: dict[tuple[object, ...], Tensor] = {}
+        self.changing: set[str] = set()
         if self.watching is not None:
             self.watching.forget()
 
@@ -172,10 +174,10 @@ class Engine:
                 dropped: Tensor | None) -> Tensor:
         """The int16 mean (A, H, N, d) of int8 operands of one video."""
         q, k, v = operands
-        site, shape = self._site(key, k, v), q.shape
+        operators, context = self._operators(video), (self.branch, video)
+        site, shape = self._site(key, context, k, v), q.shape
         if site.block == CROSS:
             q, k, v = self._by_frame(q, k, v)
-        operators, context = self._operators(video), (self.branch, video)
         values_site = LayerSite("values", site.layer, site.block, site.key)
         frames = site.block not in (TEMPORAL, FULL)
         once = slice(1 if site.block == CROSS else None)  # the condition is the same in all frames
@@ -198,12 +200,19 @@ class Engine:
             entry = self.watching.layer(site.key, site.kind, site.block)
             self.watching.see(entry, self.step, context, operands, frames)
 
-    def _site(self, key: str, k: Tensor, v: Tensor) -> LayerSite:
-        """The scores' site; a cross-attention whose keys are not the same in all frames is one of whole matrices."""
+    def _site(self, key: str, context: tuple[int, int], k: Tensor, v: Tensor) -> LayerSite:
+        """The scores' site; cross-attention to a condition that frames or timesteps change is one of whole matrices.
+
+        The methods take a condition for constant. One that has changed is no longer, until another video begins.
+        """
         site = self.sites[key]
-        if site.block == CROSS and not all(torch.equal(x, x[:1].expand(x.shape)) for x in (k, v)):
-            return LayerSite(site.kind, site.layer, FULL, site.key)
-        return site
+        if site.block != CROSS:
+            return site
+        for place, x in enumerate((k, v)):
+            before = self.conditions.setdefault((key, context, place), x)
+            if not torch.equal(before, x) or not torch.equal(x, x[:1].expand(x.shape)):
+                self.changing.add(key)
+        return LayerSite(site.kind, site.layer, FULL, site.key) if key in self.changing else site
 
     def _by_frame(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Cross-attention's Q as (F, H, T, d) where it came as one matrix, with its keys for every frame."""

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from model.approximate.chain import Approximate, Feature
 from model.approximate.config import (
@@ -40,28 +39,13 @@ from model.attach.features import (
 from model.attach.layout import Geometry
 from model.attach.serving import Layers, Served, serve_cmc, serve_eager, serve_ffn, serve_reduction
 from model.attach.sites import LinearConstants, attention_constants
-from model.exact.operators import Operators, Recorder, Site
+from model.exact.operators import Operators, Recorder
 from model.exact.vector.scaling import Scale
 from model.methods import Ditto
-from model.networks import CROSS
 
 #: Timesteps of the longest schedule: those that a model was trained on.
 _LONGEST = 1000
 Part = CMCConfig | ORBISConfig | DiToConfig | AsymRnRConfig | ToMeConfig | EagerConfig | FFNReuseConfig
-
-
-class ChangingConditions(Ditto):
-    """Ditto where a model's condition may change between timesteps: then cross-attention takes two products too."""
-
-    def attention(self, site: Site, left: Tensor, right: Tensor) -> Tensor:
-        """As `Ditto.attention`, equal bit for bit."""
-        if site.block != CROSS or site not in self.last or torch.equal(self.last[site][1], right):
-            return super().attention(site, left, right)
-        moved = replace(site, block="none")
-        self.last[moved] = self.last.pop(site)
-        result = super().attention(moved, left, right)
-        self.last[site] = self.last.pop(moved)
-        return result
 
 
 @dataclass(frozen=True)
@@ -101,7 +85,7 @@ class Methods:
     def __init__(self, configs: Sequence[Config], model: nn.Module, layers: Layers, record: Recorder | None) -> None:
         check_together(configs)
         self.model, self.layers, self.record = model, layers, record
-        self.exact = ChangingConditions if any(isinstance(one, DittoConfig) for one in configs) else Operators
+        self.exact = Ditto if any(isinstance(one, DittoConfig) for one in configs) else Operators
         self.chosen = [_Chosen(config, _serve(config, layers)) for config in _parts(configs)]
         self.uncovered = [(layer, f"{type(one.config).__name__}: {reason}")
                           for one in self.chosen for layer, reason in one.served.refused]

@@ -201,3 +201,24 @@ def test_half_precision_keeps_its_type(small):
     model, x = small().bfloat16(), _x().bfloat16()
     with apply(model, [], lambda: model(x)):
         assert model(x).dtype is torch.bfloat16
+
+
+@pytest.mark.parametrize("change", [0, 1, 2])
+def test_a_condition_that_changes(change, prepare):
+    """Ditto stays exact where the text of a cross-attention is another one at some step, and where it is not."""
+    subject, calibration = prepare("LatteTransformer3DModel")
+    draw = torch.Generator().manual_seed(7)
+    noise, text = torch.randn(1, 4, 4, 8, 8, generator=draw), torch.randn(2, 1, 5, 12, generator=draw)
+
+    def run():
+        return [subject.model(noise * (1 - step / 9), timestep=torch.tensor([9]),
+                              encoder_hidden_states=text[int(step == change and change > 0)], return_dict=False)[0]
+                for step in range(4)]
+
+    with torch.no_grad():
+        with apply(subject.model, [], calibration):
+            dense = run()
+        with apply(subject.model, DittoConfig(), calibration) as attached:
+            ditto = run()
+    assert all(torch.equal(a, b) for a, b in zip(dense, ditto, strict=True))
+    assert bool(attached.engine.changing) == bool(change)
