@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hw.errors import VidaError
 from model.approximate.chain import Approximate, Feature
@@ -17,18 +17,20 @@ from model.approximate.config import (
     EXIONConfig,
     ORBISConfig,
     ToMeConfig,
+    ViDAConfig,
     check_together,
 )
+from model.approximate.ditto import DefoDitto
 from model.approximate.exion import EagerPrediction, FFNReuse
 from model.approximate.guided import ORBIS, DiTo
 from model.approximate.random_tokens import AsymRnR, ToMe
+from model.approximate.vida import ViDA
 from model.approximate.work import Work
 from model.exact.match.dito import interval, matching_steps
 from model.exact.network import QuantisedNetwork
 from model.exact.operators import Operators, Recorder
 from model.exact.recover.tables import RowTable
 from model.exact.step import denoise
-from model.methods import Ditto
 from model.quantise import CALIBRATION_SEED
 from model.sample import STEPS, starting_noise
 
@@ -73,18 +75,32 @@ def _features(config: Config, network: QuantisedNetwork, steps: int, work: Work)
     raise VidaError(f"{type(config).__name__} is no approximation")
 
 
+def _exact(configs: Sequence[Config], network: QuantisedNetwork) -> Callable[[Recorder], Operators]:
+    """What makes the innermost operators, from who records their jobs."""
+    for config in configs:
+        match config:
+            case DittoConfig():
+                return lambda record: DefoDitto(config, record)
+            case ViDAConfig():
+                return lambda record: ViDA(config, network.config.frames, record)
+    return Operators
+
+
 def build(
-    configs: Sequence[Config], network: QuantisedNetwork, steps: int = STEPS, record: Recorder | None = None
+    configs: Sequence[Config],
+    network: QuantisedNetwork,
+    steps: int = STEPS,
+    record: Recorder | None = None,
+    counting: bool = True,
 ) -> Approximate:
-    """Fresh operators for one sampling run of `steps` steps by the methods of `configs`.
+    """Fresh operators for one sampling run of `steps` steps by the methods of `configs`; `counting` its work.
 
     A DiTo without an interval samples a calibration video first. Raises `VidaError`, with the reason, for methods
     that cannot run together or a shape that one cannot serve.
     """
     check_together(configs)
     work = Work()
-    exact = Ditto if any(isinstance(config, DittoConfig) for config in configs) else Operators
-    chosen = [config for config in configs if not isinstance(config, DittoConfig)]
+    chosen = [config for config in configs if not isinstance(config, (DittoConfig, ViDAConfig))]
     chosen.sort(key=lambda config: isinstance(config, EXIONConfig))  # EXION's mask is innermost
     features = [feature for config in chosen for feature in _features(config, network, steps, work)]
-    return Approximate(features, work, record, exact)
+    return Approximate(features, work, record, _exact(configs, network), counting)

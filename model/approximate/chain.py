@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model.approximate.demand import SUM_BYTES, count_digits
 from model.approximate.work import Work
-from model.exact.encode.encoder import digits
 from model.exact.operators import Job, Operators, Recorder, Site
 
 _ALL = torch.ones((), dtype=torch.bool)
@@ -67,23 +67,53 @@ def macs(product: Product, result: Tensor) -> tuple[int, int]:
     return result.numel() * product.left.shape[-1], int((outputs * operands).sum())
 
 
-def digit_products(job: Job, product: Product) -> int:
-    """Multiplications of a non-zero digit by an 8-bit value that a job of `product` needs.
+def digit_products(job: Job, product: Product) -> tuple[int, int]:
+    """Multiplications of a non-zero digit by an 8-bit value that a job of `product` needs, and of a non-zero operand.
 
     Digits are the encoder's. A row's digits go to its needed outputs; the second of two products is transposed.
     """
     reference = job.reference if product.carried is None else product.carried
-    count = (digits(job.current - reference) != 0).sum(0)
-    need, used = product.need.expand(*product.left.shape[:-1], product.right.shape[-1]), product.used
-    if job.product == "second":
-        return int((count.sum(-1) * need.sum(-2)).sum())
-    return int(((count * used).sum(-1) * need.sum(-1)).sum())
+    count = count_digits(job.current - reference)
+    found = []
+    for each in (count, (count != 0).int()):
+        if product.need is _ALL and product.used is _ALL:
+            found.append(int(each.sum()) * job.result.shape[-1])
+            continue
+        need = product.need.expand(*product.left.shape[:-1], product.right.shape[-1])
+        if job.product == "second":
+            found.append(int((each.sum(-1) * need.sum(-2)).sum()))
+        else:
+            found.append(int(((each * product.used).sum(-1) * need.sum(-1)).sum()))
+    return found[0], found[1]
+
+
+def moved_bytes(product: Product, result: Tensor, jobs: Sequence[Job]) -> int:
+    """Bytes in and out of DRAM of a product alone, modelled: docs/measuring.md.
+
+    Operands that are multiplied and needed results at one byte; with a timestep before it also the operands before,
+    and the sums in and out; with a frame before it the difference's other operand: its sums stay in the array.
+    """
+    need, used = product.need.expand(result.shape), product.used.expand(product.left.shape)
+    left = int((need.any(-1, keepdim=True) & used).sum())
+    columns = need.flatten(0, -2).any(0) if product.right.dim() == 2 else need.any(-2)
+    right, results = int(columns.sum()) * product.right.shape[-2], int(need.sum())
+    total, kind = left + right + results, jobs[0].reference_kind
+    if product.carried is not None:
+        return total + left + SUM_BYTES * results
+    if kind == "timestep":
+        first = not any(bool(job.reference.any()) for job in jobs)
+        attention = product.right.dim() > 2
+        before = 0 if first else left + (right if attention else 0)
+        return total + before + SUM_BYTES * results * (1 if first else 2)
+    if kind == "frame":
+        return total + (right if any(job.product in ("one", "second") for job in jobs) else left)
+    return total
 
 
 class Approximate(Operators):
     """Products of one sampling run through `features`, outermost first; `work` counts them.
 
-    The innermost product is computed whole, from whole operands or by an exact method; only what is needed
+    The innermost product is computed whole, from whole operands or by a method of differences; only what is needed
     is counted, and features never read the rest.
 
     Parameters
@@ -91,7 +121,8 @@ class Approximate(Operators):
     features : outermost first
     work : where to count
     record : called with every innermost `Job`, whole
-    exact : computes the innermost product: `Operators`, or `Ditto` of `model.methods`
+    counting : False leaves `work` to the features, which is quicker
+    exact : makes what computes the innermost product, from who records its jobs: `Operators`, `ViDA`, ...
     """
 
     def __init__(
@@ -99,12 +130,13 @@ class Approximate(Operators):
         features: Sequence[Feature],
         work: Work,
         record: Recorder | None = None,
-        exact: type[Operators] = Operators,
+        exact: Callable[[Recorder], Operators] = Operators,
+        counting: bool = True,
     ) -> None:
         super().__init__(record)
         self.features, self.work = tuple(features), work
         self.jobs: list[Job] = []
-        self.exact = exact(self.jobs.append)
+        self.exact, self.counting = exact(self.jobs.append), counting
 
     def begin(self, step: int) -> None:
         """Say which denoising step comes next."""
@@ -134,12 +166,22 @@ class Approximate(Operators):
             result = self.exact.linear(site, left, right, product.init)
         else:
             result = self.exact.attention(site, left, right)
-        total, done = macs(product, result)
-        self.work.total[site.kind] += total
-        self.work.done[site.kind] += done
-        for job in self.jobs:
-            self.work.digits[site.kind] += digit_products(job, product)
-            if self.record is not None:
-                self.record(job)
+        if self.counting:
+            self._count(product, result)
+        for job in self.jobs if self.record is not None else ():
+            self.record(job)
         self.jobs.clear()
         return result
+
+    def _count(self, product: Product, result: Tensor) -> None:
+        kind, work = product.site.kind, self.work
+        total, done = macs(product, result)
+        work.total[kind] += total
+        work.done[kind] += done
+        work.bytes_total[kind] += product.left.numel() + product.right.numel() + result.numel()
+        work.bytes[kind] += moved_bytes(product, result, self.jobs)
+        for job in self.jobs:
+            multiplied, busy = digit_products(job, product)
+            work.digits[kind] += multiplied
+            work.busy[product.site, self.step] += busy
+            work.asked[product.site, self.step] += job.current.numel() * job.result.shape[-1]

@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from hw.errors import VidaError
+from hw.vector.operations import THRESHOLD_MAX
+from model.approximate.demand import Cost, Roofline
 from model.exact.match.cmc import Middle, Tail
 from model.exact.match.datm import Rule
 from model.exact.match.dito import Counted, Penalty, Ratio
@@ -50,12 +52,47 @@ class KeyGuide(str, Enum):
     VALUE = "value"  #: V at the last matching timestep, in AsymRnR's manner
 
 
+class Over(str, Enum):
+    """What ViDA's differences are taken over."""
+
+    FRAMES = "frame"  #: the slides' framing: adjacent frames
+    TIMESTEPS = "timestep"  #: adjacent denoising steps
+
+
+class Defo(str, Enum):
+    """What Ditto does with an operator whose differences cost more than its originals."""
+
+    OFF = "off"  #: differences everywhere
+    DEFO = "defo"  #: originals
+    PLUS = "defo+"  #: differences to the row before, as Diffy
+
+
 class _Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DittoConfig(_Config):
-    """Ditto (HPCA 2025): products from differences to the previous timestep, exact."""
+    """Ditto (HPCA 2025): products from differences to the previous timestep, exact; `cost` decides under Defo."""
+
+    defo: Defo = Defo.OFF
+    cost: Cost = Roofline()
+
+
+class ViDAConfig(_Config):
+    """ViDA (ASP-DAC 2025). `products` drop dA B_ref between refreshes; the others of attention are two exact products.
+
+    `refresh` is in frames or timesteps, whichever `over` says. Operands of the kinds in `snapped` take their
+    reference's value where they differ by at most `element_threshold` int8 places, and in columns of which at most
+    `column_permille` rows differ. `mixing`: attention that mixes frames takes differences of its rows too: exact.
+    """
+
+    products: tuple[Literal["scores", "values"], ...] = ("scores", "values")
+    over: Over = Over.FRAMES
+    refresh: Count = 2
+    element_threshold: Annotated[int, Field(ge=0, le=THRESHOLD_MAX)] = 0
+    column_permille: Permille = 0
+    snapped: tuple[Literal["qkv", "q", "scores", "values", "out", "fc1", "fc2"], ...] = ("qkv", "out", "fc1", "fc2")
+    mixing: bool = False
 
 
 class CMCConfig(_Config):
@@ -147,25 +184,31 @@ class DiToConfig(_Reduction):
 class AsymRnRConfig(_Config):
     """AsymRnR (ICML 2025): random destinations, matched on Q and on V of each head, reused for `interval` steps.
 
-    `stride` is that of the cells in tokens along the rows and columns of a frame.
+    `stride` is that of the cells in tokens along the rows and columns of a frame, `frame_stride` along frames where
+    attention is full.
     """
 
     q_ratio: Share = 0.5
     kv_ratio: Share = 0.3
     stride: tuple[Count, Count] = (2, 2)
+    frame_stride: Count = 2
     interval: Count = 5
     seed: Count = 1
 
 
 class ToMeConfig(_Config):
-    """ToMe for diffusion (2023): random destinations, cosine of the block's input, merged by mean every step."""
+    """ToMe for diffusion (2023): random destinations, cosine of the block's input, merged by mean every step.
+
+    `stride` and `frame_stride` as AsymRnR's.
+    """
 
     ratio: Share = 0.5
     stride: tuple[Count, Count] = (2, 2)
+    frame_stride: Count = 2
     seed: Count = 1
 
 
-Config = DittoConfig | CMCConfig | EXIONConfig | ORBISConfig | DiToConfig | AsymRnRConfig | ToMeConfig
+Config = DittoConfig | ViDAConfig | CMCConfig | EXIONConfig | ORBISConfig | DiToConfig | AsymRnRConfig | ToMeConfig
 
 _TOKENS = (ORBISConfig, DiToConfig, AsymRnRConfig, ToMeConfig)
 
@@ -185,6 +228,10 @@ def check_together(configs: Sequence[Config]) -> None:
     if DittoConfig in kinds and any(kind not in (DittoConfig, CMCConfig) for kind in kinds):
         raise VidaError(f"DittoConfig and {next(k.__name__ for k in kinds if k not in (DittoConfig, CMCConfig))}: "
                         "outputs that are left out have no sums that the next timestep's differences could add to")
+    if ViDAConfig in kinds and len(kinds) > 1:
+        other = next(kind.__name__ for kind in kinds if kind is not ViDAConfig)
+        raise VidaError(f"ViDAConfig and {other}: ViDA's sums go on from frame to frame, so every one of them is "
+                        "needed, and a product has one reference")
     if len(tokens) > 1:
         raise VidaError(f"{tokens[0]} and {tokens[1]}: both own the tables of dropped tokens")
     if CMCConfig in kinds and tokens:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-import json
-
 import pytest
+import torch
 
 from hw.errors import VidaError
 from model.approximate.build import build
-from model.approximate.config import AsymRnRConfig, CMCConfig, DiToConfig
-from model.approximate.measure import SETTINGS, main, measure
+from model.approximate.config import AsymRnRConfig, CMCConfig, DiToConfig, DittoConfig
+from model.approximate.measure import measure, sample_dense, sample_in_float, starts
+from model.approximate.settings import DEFAULTS, SETTINGS, choose
 from model.approximate.work import Work
 from model.exact.step import denoise
 from model.networks import count_macs, preset
@@ -14,7 +14,7 @@ from model.networks import count_macs, preset
 
 def test_a_run_that_leaves_nothing_out():
     found = measure("tiny", (CMCConfig(threshold=0),), 8, 1)
-    assert found["psnr_db"] == float("inf") and found["work_left"] == 1
+    assert found["psnr_db"] is None and found["work_left"] == found["bytes_left"] == 1
     assert set(found["work_left_by_kind"]) == set(count_macs(preset("tiny"))) - {"conditioning"}
 
 
@@ -40,7 +40,7 @@ def test_dito_finds_its_interval_once():
     found = measure("tiny", (DiToConfig(match_ratio=0),), 8, 2)
     # One unreduced step of 8, a half of the queries else: 1 - 7 / 8 / 2 over one of two blocks.
     assert found["work_left_by_kind"]["out"] == pytest.approx(1 - 7 / 32, abs=1e-4)
-    assert found["extra"]["match.element_operations"] == 2 * 4 * 16 * 16 * 32
+    assert found["extra"]["match.element_operations"] == 4 * 16 * 16 * 32
 
 
 def test_reduction_of_heads_is_counted():
@@ -51,27 +51,46 @@ def test_reduction_of_heads_is_counted():
     assert found["work_left_by_kind"]["qkv"] == found["work_left_by_kind"]["out"] == 1
 
 
-def test_command_prints_a_line_a_setting(capsys):
-    main("tiny", ["cmc.10", "tome"], 8, 1, rival=True)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    names = [line["setting"] for line in lines]
-    assert names == ["cmc.10", "tome.30%", "tome.50%", "dense, 20 steps", "dense, 8 steps"]
-    assert all(line["work_left"] < 1 and line["psnr_db"] < 60 for line in lines[:3])
+def test_more_videos_than_the_checkpoint_holds(network):
+    noise, labels = starts(network, 6)
+    assert torch.equal(noise[:4], network.noise) and labels == [0, 1, 2, 3, 0, 1]
+    assert noise[4].float().std() == pytest.approx(4096, rel=0.1) and not torch.equal(noise[4], noise[0])
+    dense, real = sample_dense("tiny", 8, 6), sample_in_float("tiny", 8, 6)
+    assert dense.videos.shape == real.shape and not dense.work.total
 
 
-def test_command_prints_rows_of_a_table(capsys):
-    main("tiny", ["tome.50"], 8, 1, table=True)
-    (line,) = capsys.readouterr().out.splitlines()
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    found = measure("tiny", SETTINGS["tome.50%"], 8, 1)
-    assert cells[0] == "tome.50%" and cells[1] == f"{found['psnr_db']:.1f}"
-    shares = found["work_left"], found["work_left_by_kind"]["qkv"]
-    assert cells[3:5] == [f"{100 * share:.1f}" for share in shares]
+def test_work_is_counted_on_the_first_video_alone():
+    one, two = (measure("tiny", (CMCConfig(threshold=6),), 8, videos) for videos in (1, 2))
+    assert one["work_left"] == two["work_left"] and one["zeros"] == two["zeros"]
+    assert one["frechet"] is None and one["psnr_db"] != two["psnr_db"]
 
 
-def test_unknown_setting_is_refused():
-    with pytest.raises(VidaError, match="no setting begins with magic: choose from original, ditto"):
-        main("tiny", ["magic"], 8, 1)
+def test_zeros_and_bytes_by_definition(network):
+    jobs = []
+    operators = build([DittoConfig()], network, 8, jobs.append)
+    video = network.noise[0]
+    for step in range(2):
+        video = denoise(network, video, 0, step, 8, operators)
+    work = operators.work
+    job = next(job for job in jobs if job.step == 1 and job.site.kind == "fc1")
+    zero = sum(int(x) == int(y) for x, y in zip(job.current.flatten(), job.reference.flatten())) / job.current.numel()
+    assert work.zeros["0 spatial fc1"][1] == pytest.approx(zero)
+    rows, dim = 64, 32
+    whole = 2 * (rows * dim + dim * 4 * dim + rows * 4 * dim)         # two layers
+    assert work.bytes_total["fc1"] == 2 * whole                        # two steps
+    sums = 4 * rows * 4 * dim
+    assert work.bytes["fc1"] == 2 * whole + 2 * sums + 2 * (rows * dim + 2 * sums)
+
+
+def test_settings_are_chosen_by_method_and_pattern():
+    assert choose([], []) == ["original", *DEFAULTS.values()]
+    assert choose(["tome"], ["cmc.5*"]) == ["tome.30%", "tome.50%", "cmc.5", "cmc.5.same-place", "cmc.5.window-3x3",
+                                            "cmc.5.segment-4"]
+    assert all(name in SETTINGS and name.partition(".")[0] == method for method, name in DEFAULTS.items())
+    with pytest.raises(VidaError, match="unknown method 'magic': choose from ditto, vida"):
+        choose(["magic"], [])
+    with pytest.raises(VidaError, match=r"no setting matches 'x\*': choose from original, ditto"):
+        choose([], ["x*"])
 
 
 def test_every_setting_builds(network):

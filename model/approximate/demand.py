@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a product asks of a machine, digits and bytes, and what that costs: the function that Defo is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.exact.encode.encoder import digits
+
+#: Bytes of a carried sum: accumulators of 28 bits, whole bytes.
+SUM_BYTES = 4
+
+#: Digits of a difference -255..255, at its place + 255.
+_COUNTS = (digits(torch.arange(-255, 256)) != 0).sum(0).to(torch.int32)
+
+
+def count_digits(difference: Tensor) -> Tensor:
+    """Non-zero digits of every element of a difference, int32; the encoder's."""
+    return _COUNTS[difference + 255]
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Of one product: multiplications of a non-zero digit by an 8-bit value, and bytes in and out of DRAM."""
+
+    digits: int
+    bytes: int
+
+
+Cost = Callable[[Demand], float]
+
+
+def demand(product: str, current: Tensor, reference: Tensor | None, right: Tensor) -> Demand:
+    """What one job as `Operators.run` gets it asks for, nothing left out.
+
+    Bytes: operands, results at one byte; with a reference also the operand before, and sums in and out. The second of
+    two products finds its reference and its right operand read by the first, which keeps its sums in the array.
+    """
+    difference = current if reference is None else current - reference
+    columns = right.shape[-1]
+    results = current.numel() // current.shape[-1] * columns
+    moved = current.numel()
+    if product != "second":
+        moved += right.numel() + (0 if reference is None else reference.numel())
+    if product != "first":
+        moved += results * (1 if reference is None else 1 + 2 * SUM_BYTES)
+    return Demand(int(count_digits(difference).sum()) * columns, moved)
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """Cycles of an array with so many 4-bit multipliers behind so many bytes a cycle, whichever takes longer."""
+
+    multipliers: int = 4096
+    bytes_per_cycle: float = 64.0
+
+    def __call__(self, asked: Demand) -> float:
+        """Cycles."""
+        return max(asked.digits / self.multipliers, asked.bytes / self.bytes_per_cycle)
