@@ -62,6 +62,26 @@ def report() -> None:
 
 
 @app.command()
+def quality(network: Annotated[list[str] | None, typer.Option("--network", "-n", help="of the repository; may be "
+                                                              "repeated; default: small")] = None,
+            method: Annotated[list[str] | None, typer.Option(help="all settings of a method; may be repeated")] = None,
+            setting: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="settings by name, as 'orbis.*'; "
+                                                              "default: one of each method; may be repeated")] = None,
+            steps: Annotated[list[int] | None, typer.Option(help="50, 20 or 8; may be repeated; default: all")] = None,
+            videos: Annotated[int, typer.Option(min=1, help="videos that figures are the mean of; 8 or more also give "
+                                                "Frechet distances")] = 2,
+            markdown: Annotated[Path | None, typer.Option(metavar="FILE.md", help="write the tables there too")] = None,
+            ) -> None:
+    """Quality of methods x settings x step counts against the work they leave; pictures in build/quality."""
+    from flow.quality import command as measuring
+    from model.approximate.settings import choose
+    from model.sample import STEP_CHOICES
+    chosen = choose(method or [], setting or [])
+    ordered = measuring.orders(network or ["small"], chosen, steps or STEP_CHOICES, videos)
+    measuring.run(ordered, markdown, Console())
+
+
+@app.command()
 def doctor(pdk: Pdk = None) -> None:
     """Say which tools were found, and how to install what is missing. Exit status 1 if something needed is."""
     from flow.doctor import examine

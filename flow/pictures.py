@@ -28,12 +28,14 @@ _STYLE = {
 _DIGITS = (("zero", "zero: no digit", "#E3E3E3"), ("one", "one digit", SKY), ("two", "two digits", BLUE))
 
 
-def _figure(width: float, height: float) -> Figure:
+def figure_of(width: float, height: float) -> Figure:
+    """An empty figure in the report's style, in inches."""
     matplotlib.rcParams.update(_STYLE)
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """SVG text of a figure, the same for the same content."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
@@ -45,7 +47,7 @@ def frames(sheets: Sequence[tuple[str, np.ndarray]], scale: int) -> bytes:
     height, width = sheets[0][1].shape
     rows = -(-len(sheets) // 2)
     inches = scale / 100
-    figure = _figure(2 * width * inches + 0.4, rows * (height * inches + 0.35))
+    figure = figure_of(2 * width * inches + 0.4, rows * (height * inches + 0.35))
     axes = figure.subplots(rows, 2, squeeze=False)
     for place in axes.flat:
         place.axis("off")
@@ -61,7 +63,7 @@ def digits(table: Sequence[Mapping[str, Any]]) -> str:
     """Stacked bars of the digits that an element of each operator needs, a panel for each reference."""
     references = list(dict.fromkeys(line["reference"] for line in table))
     operators = list(dict.fromkeys(line["operator"] for line in table))
-    figure = _figure(9.5, 1.0 + 0.27 * len(operators))
+    figure = figure_of(9.5, 1.0 + 0.27 * len(operators))
     axes = figure.subplots(1, len(references), sharey=True, squeeze=False)[0]
     for place, reference in zip(axes, references, strict=True):
         lines = {line["operator"]: line for line in table if line["reference"] == reference}
@@ -80,7 +82,7 @@ def digits(table: Sequence[Mapping[str, Any]]) -> str:
         place.tick_params(axis="y", length=0)
     axes[0].invert_yaxis()
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return _svg(figure)
+    return svg(figure)
 
 
 #: Colour of an operator by the beginning of its last part.
@@ -89,7 +91,7 @@ _OPERATORS = {"qkv": BLUE, "scores": ORANGE, "values": RED, "out": GREEN, "fc1":
 
 def timelines(runs: Mapping[str, Sequence[Sequence[Any]]]) -> str:
     """Units x cycles of each run: [unit, operator, start, end] a span. Operators of the array have colours."""
-    figure = _figure(9.5, 0.5 + 0.95 * len(runs))
+    figure = figure_of(9.5, 0.5 + 0.95 * len(runs))
     axes = figure.subplots(len(runs), 1, squeeze=False)[:, 0]
     for place, (name, spans) in zip(axes, runs.items(), strict=True):
         units = sorted({span[0] for span in spans}, reverse=True)
@@ -105,12 +107,12 @@ def timelines(runs: Mapping[str, Sequence[Sequence[Any]]]) -> str:
     handles = [matplotlib.patches.Patch(color=colour, label=name) for name, colour in _OPERATORS.items()]
     figure.legend(handles=[*handles, matplotlib.patches.Patch(color=GRAY, label="other")], loc="outside upper right",
                   ncols=7)
-    return _svg(figure)
+    return svg(figure)
 
 
 def occupancy(traces: Mapping[str, Mapping[str, Sequence[int]]], cycles: int = 240) -> str:
     """What the dense and the sparse lane issue in each cycle; a line marks the end of each tile."""
-    figure = _figure(9.5, 0.6 + 0.62 * len(traces))
+    figure = figure_of(9.5, 0.6 + 0.62 * len(traces))
     axes = figure.subplots(len(traces), 1, sharex=True, squeeze=False)[:, 0]
     for place, (name, trace) in zip(axes, traces.items(), strict=True):
         dense, sparse = (np.asarray(trace[lane][:cycles]) for lane in ("dense", "sparse"))
@@ -125,12 +127,12 @@ def occupancy(traces: Mapping[str, Mapping[str, Sequence[int]]], cycles: int = 2
         place.tick_params(axis="y", length=0, labelsize=7)
         place.spines[:].set_visible(False)
     axes[-1].set_xlabel("cycle")
-    return _svg(figure)
+    return svg(figure)
 
 
 def shares(columns: Mapping[str, Mapping[str, float]]) -> str:
     """Shares of a CCPE's area, a stacked bar for each source of figures."""
-    figure = _figure(9.5, 0.75 + 0.5 * len(columns))
+    figure = figure_of(9.5, 0.75 + 0.5 * len(columns))
     place = figure.subplots()
     colours = {"DPUs": BLUE, "SPUs": ORANGE, "allocation": GREEN, "merge": PURPLE}
     for row, parts in enumerate(columns.values()):
@@ -147,12 +149,12 @@ def shares(columns: Mapping[str, Mapping[str, float]]) -> str:
     place.invert_yaxis()
     place.tick_params(axis="y", length=0)
     figure.legend(loc="outside lower center", ncols=len(colours))
-    return _svg(figure)
+    return svg(figure)
 
 
 def areas(machines: Mapping[str, Mapping[str, float]], labels: Mapping[str, str], unit: str) -> str:
     """Area of a whole group of each machine, stacked by part; `labels`: part -> its name, in the order drawn."""
-    figure = _figure(9.5, 0.85 + 0.36 * len(machines))
+    figure = figure_of(9.5, 0.85 + 0.36 * len(machines))
     place = figure.subplots()
     for row, parts in enumerate(machines.values()):
         left = 0.0
@@ -168,12 +170,12 @@ def areas(machines: Mapping[str, Mapping[str, float]], labels: Mapping[str, str]
     place.invert_yaxis()
     place.tick_params(axis="y", length=0)
     figure.legend(loc="outside lower center", ncols=len(labels))
-    return _svg(figure)
+    return svg(figure)
 
 
 def speedups(groups: Mapping[str, Mapping[str, float]]) -> str:
     """Grouped bars with their values; 1 is the rival's speed. `groups`: method -> name of the figure -> value."""
-    figure = _figure(9.5, 3.0)
+    figure = figure_of(9.5, 3.0)
     place = figure.subplots()
     names = list(dict.fromkeys(name for values in groups.values() for name in values))
     width = 0.8 / len(names)
@@ -188,7 +190,7 @@ def speedups(groups: Mapping[str, Mapping[str, float]]) -> str:
     place.tick_params(axis="x", length=0)
     place.margins(y=0.08)
     figure.legend(loc="outside upper center", ncols=3)
-    return _svg(figure)
+    return svg(figure)
 
 
 def rivals(shorter: Mapping[int, float], steps: int, points: Sequence[tuple[str, float, float]]) -> str:
@@ -196,7 +198,7 @@ def rivals(shorter: Mapping[int, float], steps: int, points: Sequence[tuple[str,
 
     Cost is array time of a sampling run, 1 for the dense network's full run on the baseline.
     """
-    figure = _figure(9.5, 3.0)
+    figure = figure_of(9.5, 3.0)
     place = figure.subplots()
     counts = sorted(shorter)
     place.plot([count / steps for count in counts], [shorter[count] for count in counts], "o-", color=GRAY,
@@ -211,4 +213,4 @@ def rivals(shorter: Mapping[int, float], steps: int, points: Sequence[tuple[str,
     place.margins(y=0.15)
     place.grid(axis="y", color="#EEEEEE")
     place.legend(loc="upper left")
-    return _svg(figure)
+    return svg(figure)

@@ -33,7 +33,7 @@ STEPS = {
                       ("hw", "model", "host", "verif", "synth"), 3600, after=("machine",), needs_pdk=True),
     "array": Step("flow.steps.array", "which way of skipping wins per area",
                   ("hw", "model", "verif", "synth", "flow/explore"), 5400, after=("synthesise",), needs_pdk=True),
-    "quality": Step("flow.steps.quality", "whole sampling runs", ("hw", "model"), 1800),
+    "quality": Step("flow.steps.quality", "whole sampling runs", ("hw", "model", "flow/quality"), 1800),
     "generate": Step("flow.steps.generate", "Verilog of paper, twice", ("hw",), 900),
     "compare": Step("flow.steps.compare", "speed-ups", ("hw", "model", "verif", "synth"), 900,
                     after=("simulate", "synthesise"), needs_pdk=True),

@@ -6,13 +6,18 @@ Contact sheets of all of them are kept beside the results, for the report.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from flow.quality import pictures
+from flow.quality.runs import DENSE, Order, Runs
 from flow.results import Check, StepResult, results_folder
+from model.approximate.settings import DEFAULTS
 from model.evaluate import VIDEOS, fewer_steps, float_videos, integer_videos, quality
 from model.gallery import contact_sheet, data_videos
 from model.methods import REFRESH
@@ -22,6 +27,12 @@ from model.sample import STEP_CHOICES, STEPS
 NETWORKS = ("small", "tiny")
 #: Step counts at which the float network shows what a shorter run loses.
 SHORTER = (40, 30, 20, 10)
+#: Networks on which every method's default setting is run, and videos of each. Frechet distances need many.
+COMPARED = {"tiny": 24, "small": 2, "full": 2}
+#: Steps of those runs; the fewer are the rival's.
+COMPARED_STEPS = (20, 8)
+_FACTS = {"psnr_db": ("dB", "measured"), "psnr_float_db": ("dB", "measured"), "frechet": ("1", "measured"),
+          "work_left": ("1", "measured"), "digits_left": ("1", "measured"), "bytes_left": ("1", "modelled")}
 _MEASURES = {"psnr_db": "dB", "ssim": "1", "cosine": "1"}
 
 
@@ -35,8 +46,9 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
         progress(f"{network}: float and int8")
         _add(step, f"{prefix}.int8", quality(network)["float"], f"{setting}, int8 dense against float")
         progress(f"{network}: vida")
-        _add(step, f"{prefix}.vida", quality(network, "vida")["dense"],
-             f"{setting}, vida with refresh every {REFRESH} frames against int8 dense")
+        if network == "small":
+            _add(step, f"{prefix}.vida", quality(network, "vida")["dense"],
+                 f"{setting}, vida with refresh every {REFRESH} frames against int8 dense")
         progress(f"{network}: ditto")
         exact = bool((integer_videos(network, "ditto", videos=1) == integer_videos(network, videos=VIDEOS)[:1]).all())
         step.checks.append(Check(f"{prefix}.ditto.exact", exact,
@@ -50,8 +62,40 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
              f"network small, int8 dense, {steps} against {STEPS} steps, mean of {VIDEOS} videos")
     step.data = {"refresh": REFRESH, "steps": STEPS, "videos": VIDEOS,
                  "shorter": {str(steps): shorter(steps) for steps in SHORTER}}
+    for network, videos in COMPARED.items():
+        _compare(step, network, videos, progress)
     np.savez_compressed(results_folder() / "sheets.npz", **sheets)
     return step
+
+
+def _compare(step: StepResult, network: str, videos: int, progress: Callable[[str], None]) -> None:
+    """Add the default setting of every method on a network, and its pictures."""
+    names = {setting: method for method, setting in DEFAULTS.items()}
+    order = Order(network, tuple(names), COMPARED_STEPS, videos)
+    runs, rows = Runs(order), []
+    for steps in COMPARED_STEPS:
+        for setting in (DENSE, *names) if steps == max(COMPARED_STEPS) else (DENSE,):
+            progress(f"{network}: {setting}, {steps} steps")
+            row = runs.row(setting, steps)
+            rows.append(row | ({"fewer": runs.fewer(steps)} if steps < max(COMPARED_STEPS) else {}))
+            if setting in names:
+                _add_row(step, f"quality.{network}.{names[setting]}", row)
+    shown = [row for row in rows if row["steps"] == max(COMPARED_STEPS)]
+    strip = {row["setting"]: runs.pixels(runs.videos(row["setting"], row["steps"])[:1])[0].numpy() for row in shown}
+    png = {"zeros": pictures.zeros(shown), "strips": pictures.strips(strip)}
+    step.data.setdefault("compared", {})[network] = {
+        "rows": [{name: value for name, value in row.items() if name not in ("zeros", "extra")} for row in rows],
+        "steps": max(COMPARED_STEPS), "videos": videos,
+        **{name: base64.b64encode(content).decode() for name, content in png.items()},
+    }
+
+
+def _add_row(step: StepResult, prefix: str, row: dict[str, Any]) -> None:
+    source = (f"network {row['network']}, setting {row['setting']}, {row['steps']} steps, mean of {row['videos']} "
+              "videos, work of one")
+    for name, (unit, kind) in _FACTS.items():
+        if row[name] is not None:
+            step.add(f"{prefix}.{name}", row[name], unit, kind, source)
 
 
 def shorter(steps: int) -> float:

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `vida quality` writes: the table on the terminal and as Markdown, and pictures in build/quality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from flow.quality import pictures as drawn
+from flow.quality.runs import Order, Runs, measure, number, table
+from hw.errors import VidaError
+from model import frechet
+from model.approximate.measure import COUNTED, LEAST
+
+_HEADINGS = ("setting", "PSNR int8", "PSNR float", "SSIM", "Frechet", "MACs", "digits", "bytes")
+
+
+def run(orders: Sequence[Order], markdown: Path | None, console: Console) -> None:
+    """Measure every order, print its table, draw its pictures; `markdown` gets all tables in one page."""
+    pages = []
+    for order in orders:
+        runs, rows = measure(order, console)
+        console.print(table(rows))
+        for path in pictures(order, runs, rows):
+            console.print(str(path), soft_wrap=True)
+        pages.append(page(order, rows))
+    if markdown is not None:
+        try:
+            markdown.write_text("\n\n".join([_head(orders), *pages]) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise VidaError(f"cannot write {markdown}: {error.strerror}") from error
+
+
+def pictures(order: Order, runs: Runs, rows: Sequence[dict[str, Any]]) -> list[Path]:
+    """Write the plots of every number of steps, and strips and zeros of the most; returns their paths."""
+    most, written = max(order.steps), []
+    for steps in order.steps:
+        for key in drawn.WORK:
+            path = runs.folder / f"{order.network}-{steps}-{key}.svg"
+            path.write_text(drawn.against_work(rows, steps, key), encoding="utf-8")
+            written.append(path)
+    here = [row for row in rows if row["steps"] == most]
+    frames = {row["setting"]: runs.pixels(runs.videos(row["setting"], most)[:1])[0].numpy() for row in here}
+    for name, content in (("strips", drawn.strips(frames)), ("zeros", drawn.zeros(here))):
+        path = runs.folder / f"{order.network}-{most}-{name}.png"
+        path.write_bytes(content)
+        written.append(path)
+    return written
+
+
+def page(order: Order, rows: Sequence[dict[str, Any]]) -> str:
+    """The rows of one network as Markdown, a table for each number of steps."""
+    parts = [f"## Network {order.network}", _floor(order)]
+    for steps in order.steps:
+        parts.append(f"### {steps} steps")
+        lines = ["| " + " | ".join(_HEADINGS) + " |", "|---" * len(_HEADINGS) + "|"]
+        for row in (row for row in rows if row["steps"] == steps):
+            shares = (f"{100 * row[key]:.1f}" for key in ("work_left", "digits_left", "bytes_left"))
+            cells = (row["setting"], number(row["psnr_db"]), number(row["psnr_float_db"]), number(row["ssim"], 3),
+                     number(row["frechet"], 2, "-"), *shares)
+            lines.append("| " + " | ".join(cells) + " |")
+        for row in (row for row in rows if row["steps"] == steps and "fewer" in row):
+            share, found = 100 * steps / max(order.steps), row["fewer"]
+            cells = (f"*dense against {max(order.steps)} steps*", number(found["psnr_db"]),
+                     number(found["psnr_float_db"]), number(found["ssim"], 3), number(found["frechet"], 2, "-"),
+                     *[f"{share:.1f}"] * 3)
+            lines.append("| " + " | ".join(cells) + " |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _head(orders: Sequence[Order]) -> str:
+    networks = " ".join(f"--network {order.network}" for order in orders)
+    first = orders[0]
+    chosen = " ".join(f"--setting '{name}'" for name in first.settings)
+    steps = " ".join(f"--steps {count}" for count in first.steps)
+    return f"""# Table of all methods
+
+Written by
+
+    vida quality {networks} {chosen} {steps} --videos {first.videos} --markdown docs/methods/table.md
+
+PSNR in dB and SSIM against int8 dense of the same starting noise and as many steps; PSNR also against float of the
+same. MACs, digits and bytes left in % of int8 dense of as many steps (a digit product is 4 x 8 bits, int8 has two an
+operand; bytes are modelled): [docs/measuring.md](../measuring.md). Mean of {first.videos} videos; work counted on
+{COUNTED} of them. *Dense against* is the rival: int8 dense of so few steps against its full run.
+What the figures say: [figures.md](figures.md)."""
+
+
+def _floor(order: Order) -> str:
+    if order.videos < LEAST:
+        return f"Frechet distances need {LEAST} videos."
+    mean, spread = frechet.floor(order.network, order.videos)
+    return (f"Frechet distance to {frechet.REFERENCE} videos of the training source; {order.videos} videos of the "
+            f"source itself have {mean:.2f} +- {spread:.2f} (8 draws).")
+
+
+def orders(networks: Sequence[str], settings: Sequence[str], steps: Sequence[int], videos: int) -> list[Order]:
+    """An order for each network, all checked before anything runs."""
+    counts = tuple(sorted(set(steps), reverse=True))
+    return [Order(network, tuple(settings), counts, videos) for network in networks]

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from flow.quality import command, pictures
+from flow.quality import runs as kept_runs
+from flow.quality.runs import Order, Runs, measure
+from hw.errors import VidaError
+from model.sample import to_float
+
+ORDER = Order("tiny", ("ditto", "cmc.5"), (20, 8), 1)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("build")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDA_BUILD", str(folder))
+        yield measure(ORDER, Console(quiet=True))
+
+
+def test_a_row_for_every_setting_and_number_of_steps(measured):
+    _, rows = measured
+    assert [(row["setting"], row["steps"]) for row in rows] == [
+        (name, steps) for steps in (20, 8) for name in ("dense", "ditto", "cmc.5")]
+    facts = {(row["setting"], row["steps"]): row for row in rows}
+    assert facts["ditto", 8]["psnr_db"] is None and facts["ditto", 8]["digits_left"] < 0.6
+    assert 5 < facts["cmc.5", 20]["psnr_db"] < 60 and facts["cmc.5", 20]["work_left"] < 1
+    assert facts["dense", 8]["fewer"]["psnr_db"] < 60 and "fewer" not in facts["dense", 20]
+    assert len(facts["ditto", 8]["zeros"]["0 spatial qkv"]) == 8
+
+
+def test_a_second_call_takes_what_is_there(measured, monkeypatch):
+    runs, rows = measured
+    monkeypatch.setattr(kept_runs, "sample_setting", None)
+    monkeypatch.setattr(kept_runs, "sample_dense", None)
+    again = Runs(ORDER, runs.folder)
+    assert again.row("cmc.5", 8) == next(row for row in rows if (row["setting"], row["steps"]) == ("cmc.5", 8))
+    with pytest.raises(TypeError):                                     # other videos are another run
+        Runs(Order("tiny", ("cmc.5",), (8,), 2), runs.folder).row("cmc.5", 8)
+
+
+def test_pictures_and_page(measured):
+    runs, rows = measured
+    paths = command.pictures(ORDER, runs, rows)
+    assert len(paths) == 8 and all(path.stat().st_size > 1000 for path in paths)
+    text = command.page(ORDER, rows)
+    assert "### 8 steps" in text and "*dense against 20 steps*" in text
+    assert text.count("| cmc.5 |") == 2 and "equal" in text
+    frames = to_float(runs.videos("cmc.5", 8)[0]).numpy()
+    assert pictures.strips({"a": frames, "b": np.zeros_like(frames)})[:4] == b"\x89PNG"
+    assert torch.equal(runs.videos("ditto", 8), runs.videos("dense", 8))
+
+
+def test_tables_of_several_networks_in_one_page(measured, tmp_path, monkeypatch):
+    runs, _ = measured
+    monkeypatch.setenv("VIDA_BUILD", str(runs.folder.parent))
+    command.run([ORDER], tmp_path / "table.md", Console(quiet=True))
+    text = (tmp_path / "table.md").read_text()
+    assert "vida quality --network tiny --setting 'ditto' --setting 'cmc.5' --steps 20 --steps 8 --videos 1" in text
+    with pytest.raises(VidaError, match="cannot write"):
+        command.run([ORDER], tmp_path / "none" / "table.md", Console(quiet=True))
+
+
+def test_a_kept_file_is_json(measured):
+    runs, _ = measured
+    for path in runs.folder.glob("*.json"):
+        assert json.loads(path.read_text())["format"] == 1
+
+
+@pytest.mark.parametrize(("fields", "reason"), [
+    ({"network": "magic"}, "unknown network 'magic'"), ({"steps": (7,)}, "7 steps: choose from 50, 20, 8"),
+    ({"videos": 0}, "0 videos, at least 1 needed"),
+])
+def test_what_cannot_be_asked_for_is_refused(fields, reason):
+    with pytest.raises(VidaError, match=reason):
+        Order(**{"network": "tiny", "settings": ()} | fields)
+
+
+def test_a_network_without_weights_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(kept_runs.checkpoints, "WEIGHTS", tmp_path)
+    with pytest.raises(VidaError, match="network tiny is not in the repository: no "):
+        Runs(ORDER, tmp_path)
