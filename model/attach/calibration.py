@@ -252,8 +252,12 @@ def calibrate(model: nn.Module, run: Callable[[], object], layout: Layout | None
     run : calls the model as often as it likes, as the later runs will: all steps and branches of guidance
     layout : of a class that has no built-in one
 
-    Raises `VidaError` for a run that never calls the model, and for operands that are not finite.
+    Raises `VidaError` for a run that never calls the model, for operands that are not finite, and for a model that
+    drops out values at random.
     """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout) and module.training and module.p:
+            raise VidaError(f"layer '{name}' drops out values at random: call model.eval() first")
     found = Calibration(layout=layout or layout_of(model))
     watch = _Watch(model, found)
     tap = Tap(model, watch)

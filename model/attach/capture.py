@@ -5,12 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import torch
+from torch import Tensor
+
 from model.attach.sites import LayerSite
 from model.exact.operators import Job
 from model.vectors import Entry
 
 #: The frame that is kept: the first that has one before it.
 FRAME = 1
+
+
+def _copy(window: Tensor) -> Tensor:
+    """A window that does not hold on to the whole tensor."""
+    return window.to(torch.int32)
 
 
 class Capture:
@@ -48,7 +56,7 @@ class Capture:
             name=f"{site.key}.{site.kind}.n{self.steps}.s{job.step}.f{frame}.{job.reference_kind}.{job.product}",
             network=self.network, kind=site.kind, layer=site.layer, block=site.block, steps=self.steps, step=job.step,
             frame=frame, head=0 if heads else -1, reference_kind=job.reference_kind, product=job.product,
-            current=job.current[item][rows], reference=job.reference[item][rows],
-            right=(job.right[item] if job.right.dim() == 4 else job.right)[:, columns],
-            init=job.init[item][rows, columns], result=job.result[item][rows, columns],
+            current=_copy(job.current[item][rows]), reference=_copy(job.reference[item][rows]),
+            right=_copy((job.right[item] if job.right.dim() == 4 else job.right)[:, columns]),
+            init=_copy(job.init[item][rows, columns]), result=_copy(job.result[item][rows, columns]),
         )

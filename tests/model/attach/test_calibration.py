@@ -117,4 +117,6 @@ def test_errors(small):
         compiled = nn.Module()
         compiled._orig_mod = model  # what torch.compile returns
         calibrate(compiled, lambda: None)
+    with pytest.raises(VidaError, match=r"layer '1' drops out values at random: call model.eval\(\) first"):
+        calibrate(nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.1)), lambda: None)
     assert not model._forward_hooks and not model.q._forward_pre_hooks
