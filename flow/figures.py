@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from flow import pictures
 from flow.collected import Collected
+from flow.quality import pictures as compared
 from flow.quoted import SHARES
 from flow.tables import FIGURES, GROUP_PARTS, Tables
 
@@ -41,6 +42,11 @@ def draw(collected: Collected, folder: Path) -> dict[str, Markup]:
         for network, scale in _SCALES.items():
             png = pictures.frames([(title, sheets[f"{network}_{row}"]) for row, title in _ROWS.items()], scale)
             shown[f"frames_{network}"] = _png(f"frames of network {network}", base64.b64encode(png).decode())
+    for network, one in sampled["compared"].items():
+        shown[f"methods_{network}"] = _svg("".join(compared.against_work(one["rows"], one["steps"], key)
+                                                   for key in ("work_left", "digits_left")))
+        for name, words in (("strips", "frames by every method"), ("zeros", "zeros by operator and timestep")):
+            shown[f"{name}_{network}"] = _png(f"{words}, network {network}", one[name])
     return shown
 
 

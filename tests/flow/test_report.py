@@ -17,6 +17,12 @@ from hw.errors import VidaError
 TRACE = {"dense": [1, 0, 1, 1], "sparse": [0, 1, 1, 0], "tile": [0, 0, 1, 1]}
 
 
+ROWS = [{"setting": name, "network": "small", "steps": steps, "psnr_db": psnr, "psnr_float_db": 30.0, "frechet": None,
+         "work_left": 0.9, "digits_left": 0.4, "bytes_left": 1.4} | more
+        for name, steps, psnr, more in (("dense", 20, None, {}), ("ditto", 20, None, {}), ("vida.values", 20, 24.0, {}),
+                                        ("dense", 8, None, {"fewer": {"psnr_db": 29.0}}))]
+
+
 def run_of(machine, reference, cycles):
     return {"machine": machine, "operator": "fc1 spatial", "reference": reference, "skip": True, "cycles": cycles,
             "macs": 100}
@@ -49,7 +55,9 @@ def results(tmp_path, monkeypatch):
                                    "bytes": 64, "vector_share": 0.2, "psnr": None, "psnr_float": 30.0}]},
             "bandwidth": {"curve": {"ditto": {"64": 1.5, "8": 0.9}}, "baseline": 4,
                           "areas": {"own": [1.0, 2.0, 3.0, 9.0]}},
-            "quality": {"refresh": 2, "steps": 50, "videos": 4, "shorter": {"20": 30.0, "40": 35.0}}}
+            "quality": {"refresh": 2, "steps": 50, "videos": 4, "shorter": {"20": 30.0, "40": 35.0},
+                        "compared": {"small": {"steps": 20, "videos": 2, "zeros": "AA==", "strips": "AA==",
+                                               "rows": ROWS}}}}
         for name in STEPS:
             own = [Result(result, value, "1", "measured", "made up") for result in names] if name == "simulate" else []
             found = [Check("made.up", True, "<b>fine</b>")] if name == "quality" else []
@@ -72,7 +80,7 @@ def test_the_page_is_whole_and_needs_no_other_file(results):
     results()
     page, text, _ = write()
     assert "src=\"http" not in text and "href=\"http" not in text and "{{" not in text
-    assert text.count("<svg") == 7 and text.count("<img alt=\"") == 4
+    assert text.count("<svg") == 9 and text.count("<img alt=\"") == 6
     assert not re.findall(r">(?:nan|None|inf)<", text)
     assert "&lt;b&gt;fine" in text
     assert "1.200" in text and "class=\"n loses\"" in text       # frame: 60 cycles where 50 are enough
