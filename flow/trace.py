@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hw.errors import VidaError
 from model import vectors
-from model.approximate.config import Config, DittoConfig
+from model.approximate.config import Config, DittoConfig, ViDAConfig
 from model.attach import Attached, apply, calibrate
 from model.attach.capture import Capture
 from model.attach.statistics import REFERENCES, LayerStatistics
@@ -23,7 +23,9 @@ from model.attach.subjects import Size, Subject, load_subject
 
 FORMAT = 1
 #: Methods whose products are written, by the reference of their differences.
-METHODS: dict[str, list[Config]] = {"none": [], "timestep": [DittoConfig()]}
+METHODS: dict[str, list[Config]] = {
+    "none": [], "timestep": [DittoConfig()], "frame": [ViDAConfig()],
+}
 
 
 @dataclass(frozen=True)

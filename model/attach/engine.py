@@ -85,7 +85,8 @@ class Engine:
     def _operators(self, video: int) -> Approximate:
         place = self.branch, video
         if place not in self.operators:
-            self.operators[place] = self.methods.make(self.geometry, self.constants_of)
+            counting = self.watching is not None
+            self.operators[place] = self.methods.make(self.geometry, self.constants_of, counting)
             self.operators[place].begin(self.step)
         return self.operators[place]
 

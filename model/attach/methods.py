@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
@@ -20,10 +21,13 @@ from model.approximate.config import (
     FFNReuseConfig,
     ORBISConfig,
     ToMeConfig,
+    ViDAConfig,
     check_together,
 )
+from model.approximate.ditto import DefoDitto
 from model.approximate.exion import FFNReuse
 from model.approximate.tokens import TokenReduction
+from model.approximate.vida import ViDA
 from model.approximate.work import Work
 from model.attach.features import (
     Only,
@@ -37,11 +41,10 @@ from model.attach.features import (
     Projection,
 )
 from model.attach.layout import Geometry
-from model.attach.serving import Layers, Served, serve_cmc, serve_eager, serve_ffn, serve_reduction
+from model.attach.serving import Layers, Served, serve_cmc, serve_eager, serve_ffn, serve_reduction, serve_vida
 from model.attach.sites import LinearConstants, attention_constants
 from model.exact.operators import Operators, Recorder
 from model.exact.vector.scaling import Scale
-from model.methods import Ditto
 
 #: Timesteps of the longest schedule: those that a model was trained on.
 _LONGEST = 1000
@@ -56,7 +59,7 @@ class _Chosen:
 
 def _parts(configs: Sequence[Config]) -> list[Part]:
     """Configurations of the features, outermost first: EXION's are innermost."""
-    outer = [config for config in configs if not isinstance(config, DittoConfig | EXIONConfig)]
+    outer = [config for config in configs if not isinstance(config, DittoConfig | ViDAConfig | EXIONConfig)]
     exion = [config for config in configs if isinstance(config, EXIONConfig)]
     return [*outer, *(part for one in exion for part in (one.eager, one.ffn) if part is not None)]
 
@@ -85,18 +88,28 @@ class Methods:
     def __init__(self, configs: Sequence[Config], model: nn.Module, layers: Layers, record: Recorder | None) -> None:
         check_together(configs)
         self.model, self.layers, self.record = model, layers, record
-        self.exact = Ditto if any(isinstance(one, DittoConfig) for one in configs) else Operators
+        self.differences = [one for one in configs if isinstance(one, DittoConfig | ViDAConfig)]
         self.chosen = [_Chosen(config, _serve(config, layers)) for config in _parts(configs)]
-        self.uncovered = [(layer, f"{type(one.config).__name__}: {reason}")
-                          for one in self.chosen for layer, reason in one.served.refused]
+        refused = [(type(one.config).__name__, one.served) for one in self.chosen]
+        refused += [("ViDAConfig", serve_vida(one, layers)) for one in configs if isinstance(one, ViDAConfig)]
+        self.uncovered = [(layer, f"{name}: {reason}") for name, served in refused for layer, reason in served.refused]
 
-    def make(self, geometry: Geometry | None, constants: Callable[[str, nn.Linear], LinearConstants]) -> Approximate:
-        """Fresh operators for one video; `constants` gives those of a linear layer."""
+    def _inner(self, geometry: Geometry | None) -> Callable[[Recorder], Operators]:
+        """What makes the innermost operators, from who records their jobs."""
+        for config in self.differences:
+            if isinstance(config, DittoConfig):
+                return partial(DefoDitto, config)
+            return partial(ViDA, config, 1 if geometry is None else geometry.frames)
+        return Operators
+
+    def make(self, geometry: Geometry | None, constants: Callable[[str, nn.Linear], LinearConstants],
+             counting: bool) -> Approximate:
+        """Fresh operators for one video; `constants` gives those of a linear layer, `counting` counts their work."""
         work = Work()
         needed = any(isinstance(one.config, EagerConfig | AsymRnRConfig) for one in self.chosen)
         attentions = self._projected(constants) if needed else {}
         features = [Only(_feature(one.config, geometry, attentions, work), one.served.layers) for one in self.chosen]
-        return Approximate(features, work, self.record, self.exact)
+        return Approximate(features, work, self.record, self._inner(geometry), counting)
 
     def _projected(self, constants: Callable[[str, nn.Linear], LinearConstants]) -> dict[int, Projected]:
         """The projections of every attention in integers, by its number."""

@@ -14,12 +14,14 @@ from model.approximate.config import (
     EagerConfig,
     FFNReuseConfig,
     ORBISConfig,
+    Over,
     ToMeConfig,
+    ViDAConfig,
 )
 from model.attach.calibration import AttentionFacts, Calibration
 from model.attach.sites import LayerSite, attention_constants
 from model.exact.sparsity.eager import check_scale
-from model.networks import CROSS
+from model.networks import CROSS, FULL, TEMPORAL
 
 #: Configurations that drop tokens of attention.
 Reduction = ORBISConfig | DiToConfig | AsymRnRConfig | ToMeConfig
@@ -137,6 +139,25 @@ def serve_ffn(_: FFNReuseConfig, layers: Layers) -> Served:
     served = Served({site.layer for site in layers.sites.values() if site.kind == "fc1"})
     return served.check("FFNReuseConfig", "it has no two linear layers in integers with a GELU, SiLU or ReLU between "
                         "(GEGLU multiplies two halves, so an element has two sums): EXIONConfig(ffn=None)")
+
+
+def serve_vida(config: ViDAConfig, layers: Layers) -> Served:
+    """Layers whose operands have one before them: a frame's or a timestep's."""
+    geometry, served = layers.calibration.geometry, Served({site.layer for site in layers.sites.values()})
+    if config.over is Over.TIMESTEPS:
+        return served
+    if geometry is None or geometry.frames < 2:
+        reason = _LAYOUT if geometry is None else "its call has one frame"
+        raise VidaError(f"ViDAConfig serves no layer of this model: {reason}; or over=Over.TIMESTEPS")
+    for key in layers.attentions():
+        axis = layers.sites[key].block
+        if config.mixing and axis == FULL and layers.has_prefix:
+            raise VidaError(f"ViDAConfig: text stands before the video's tokens in '{key}', and rows of text have no "
+                            "frame before them: mixing=False")
+        if not config.mixing and axis in (TEMPORAL, FULL):
+            served.refused.append((key, "its matrices mix frames, so none has a frame before it: multiplied whole; "
+                                   "mixing=True takes differences of its rows"))
+    return served
 
 
 def serve_cmc(config: CMCConfig, layers: Layers) -> Served:

@@ -58,6 +58,13 @@ def _check_operands(stem):
         assert max(entry.result.shape) <= 8
 
 
+def test_trace_of_frames(tmp_path):
+    _trace(_order(tmp_path, model="diffusers:LatteTransformer3DModel", random=True, reference="frame", steps=2))
+    entries = vectors.read(tmp_path / "operands")
+    assert {entry.reference_kind for entry in entries} == {"frame"}
+    assert {entry.product for entry in entries} == {"single", "one"}
+
+
 def test_trace_of_a_network(tmp_path):
     text, found = _trace(_order(tmp_path, layers=("blocks.0.*",), reference="none"))
     assert {layer["layer"].split(".")[1] for layer in found["layers"]} == {"0"}

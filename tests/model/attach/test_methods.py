@@ -9,6 +9,7 @@ from model.approximate.build import build
 from model.approximate.config import (
     AsymRnRConfig,
     CMCConfig,
+    Defo,
     DiToConfig,
     DittoConfig,
     EagerConfig,
@@ -16,7 +17,9 @@ from model.approximate.config import (
     FFNReuseConfig,
     KeyGuide,
     ORBISConfig,
+    Over,
     ToMeConfig,
+    ViDAConfig,
 )
 from model.attach import Arrangement, Geometry, Layout, apply, calibrate
 from model.attach.sites import quantise8, static_scale
@@ -229,6 +232,8 @@ REFUSED = {
     "cogvideox, eager": (COGVIDEOX, _eager(), "text stands before the video's tokens.*eager=None"),
     "wan, eager": (WAN, _eager(), "a norm or a rotary embedding stands between .*eager=None"),
     "dito without interval": (DIT, DiToConfig(), "give interval="),
+    "vida, mixing after text": (COGVIDEOX, ViDAConfig(mixing=True), "rows of text have no frame before.*mixing=False"),
+    "vida and ditto": (LATTE, [ViDAConfig(), DittoConfig()], "DittoConfig and ViDAConfig"),
     "two reductions": (DIT, [ORBISConfig(), ToMeConfig()], "both own the tables"),
     "ditto and ffn": (DIT, [DittoConfig(), FFN], "have no sums that the next timestep's differences"),
     "no temporal attention": (DIT, ORBISConfig(blocks=("temporal",)), "its axis is spatial, blocks= names temporal"),
@@ -297,3 +302,48 @@ def test_work_is_that_of_the_integer_network(what):
         list(subject.sample(8, 1))
     for kind in ("qkv", "scores", "values", "out"):
         assert _left(attached, kind) == pytest.approx(native.work.left_of(kind), abs=2e-3), kind
+
+
+def test_vida_by_hand(prepare, outputs):
+    """Projections are dense's; scores of a frame that is no refresh are those before plus Q dK^T, seen in the jobs."""
+    subject, calibration = prepare(LATTE)
+    jobs = []
+    dense, _, _ = outputs(subject, calibration, [], FIRST[LATTE][1])
+    exact, _, _ = outputs(subject, calibration, ViDAConfig(refresh=1), FIRST[LATTE][1])
+    assert torch.equal(exact, dense)
+    with apply(subject.model, ViDAConfig(), calibration, record=jobs.append) as attached:
+        list(subject.sample(1, 1))
+    temporal = [layer for layer, reason in attached.uncovered if reason.startswith("ViDAConfig: its matrices mix")]
+    assert temporal == ["temporal_transformer_blocks.0.attn1", "temporal_transformer_blocks.1.attn1"]
+    scores = [job for job in jobs if job.site.key == "transformer_blocks.0.attn1" and job.site.kind == "scores"]
+    assert [(job.start, job.product) for job in scores] == [(0, "single"), (1, "one"), (2, "single"), (3, "one")]
+    frame0, frame1 = scores[:2]
+    q, k = frame1.right[0, 0].mT.tolist(), frame1.current[0, 0].tolist()
+    before = frame0.right[0, 0].mT.tolist()
+    for i, query in enumerate(q):
+        for j, (new, old) in enumerate(zip(k, before, strict=True)):
+            expected = frame0.result[0, 0, i, j] + sum(a * (b - c) for a, b, c in zip(query, new, old, strict=True))
+            assert frame1.result[0, 0, j, i] == expected
+
+
+def test_vida_on_the_classes(prepared, outputs):
+    subject, calibration = prepared
+    layer = FIRST[subject.name][1]
+    dense, _, _ = outputs(subject, calibration, [], layer)
+    if calibration.geometry.frames == 1:
+        with pytest.raises(VidaError, match="its call has one frame; or over=Over.TIMESTEPS"):
+            apply(subject.model, ViDAConfig(), calibration)
+    else:
+        last, _, _ = outputs(subject, calibration, ViDAConfig(products=()), layer)
+        assert torch.equal(last, dense)
+    last, _, _ = outputs(subject, calibration, ViDAConfig(over=Over.TIMESTEPS), layer)
+    assert 0 < ((last - dense).norm() / dense.norm()).item() < 0.05
+    last, _, _ = outputs(subject, calibration, ViDAConfig(over=Over.TIMESTEPS, products=()), layer)
+    assert torch.equal(last, dense)
+
+
+def test_defo_changes_no_bit(prepare, outputs):
+    subject, calibration = prepare(LATTE)
+    dense, _, _ = outputs(subject, calibration, [], FIRST[LATTE][1])
+    defo, _, _ = outputs(subject, calibration, DittoConfig(defo=Defo.PLUS), FIRST[LATTE][1])
+    assert torch.equal(defo, dense)
