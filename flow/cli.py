@@ -70,15 +70,19 @@ def quality(network: Annotated[list[str] | None, typer.Option("--network", "-n",
             steps: Annotated[list[int] | None, typer.Option(help="50, 20 or 8; may be repeated; default: all")] = None,
             videos: Annotated[int, typer.Option(min=1, help="videos that figures are the mean of; 8 or more also give "
                                                 "Frechet distances")] = 2,
+            fvd: Annotated[Path | None, typer.Option(metavar="FILE", help="FVD too: I3D as TorchScript")] = None,
+            clip: Annotated[Path | None, typer.Option(metavar="DIR", help="CLIPSIM too: CLIP as transformers saves "
+                                                      "it")] = None,
             markdown: Annotated[Path | None, typer.Option(metavar="FILE.md", help="write the tables there too")] = None,
             ) -> None:
     """Quality of methods x settings x step counts against the work they leave; pictures in build/quality."""
     from flow.quality import command as measuring
+    from flow.quality.judges import Judges
     from model.approximate.settings import choose
     from model.sample import STEP_CHOICES
     chosen = choose(method or [], setting or [])
     ordered = measuring.orders(network or ["small"], chosen, steps or STEP_CHOICES, videos)
-    measuring.run(ordered, markdown, Console())
+    measuring.run(ordered, Judges.open(fvd, clip), markdown, Console())
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from flow.quality import pictures as drawn
+from flow.quality.judges import Judges
 from flow.quality.runs import Order, Runs, measure, number, table
 from hw.errors import VidaError
 from model import frechet
@@ -18,11 +19,12 @@ from model.approximate.measure import COUNTED, LEAST
 _HEADINGS = ("setting", "PSNR int8", "PSNR float", "SSIM", "Frechet", "MACs", "digits", "bytes")
 
 
-def run(orders: Sequence[Order], markdown: Path | None, console: Console) -> None:
+def run(orders: Sequence[Order], judges: Judges, markdown: Path | None, console: Console) -> None:
     """Measure every order, print its table, draw its pictures; `markdown` gets all tables in one page."""
     pages = []
     for order in orders:
         runs, rows = measure(order, console)
+        rows = [row | {"judged": judges.judge(runs, row)} for row in rows]
         console.print(table(rows))
         for path in pictures(order, runs, rows):
             console.print(str(path), soft_wrap=True)
@@ -56,17 +58,18 @@ def page(order: Order, rows: Sequence[dict[str, Any]]) -> str:
     parts = [f"## Network {order.network}", _floor(order)]
     for steps in order.steps:
         parts.append(f"### {steps} steps")
-        lines = ["| " + " | ".join(_HEADINGS) + " |", "|---" * len(_HEADINGS) + "|"]
+        headings = (*_HEADINGS, *rows[0]["judged"])
+        lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
         for row in (row for row in rows if row["steps"] == steps):
             shares = (f"{100 * row[key]:.1f}" for key in ("work_left", "digits_left", "bytes_left"))
             cells = (row["setting"], number(row["psnr_db"]), number(row["psnr_float_db"]), number(row["ssim"], 3),
-                     number(row["frechet"], 2, "-"), *shares)
+                     number(row["frechet"], 2, "-"), *shares, *(f"{value:.3f}" for value in row["judged"].values()))
             lines.append("| " + " | ".join(cells) + " |")
         for row in (row for row in rows if row["steps"] == steps and "fewer" in row):
             share, found = 100 * steps / max(order.steps), row["fewer"]
             cells = (f"*dense against {max(order.steps)} steps*", number(found["psnr_db"]),
                      number(found["psnr_float_db"]), number(found["ssim"], 3), number(found["frechet"], 2, "-"),
-                     *[f"{share:.1f}"] * 3)
+                     *[f"{share:.1f}"] * 3, *[""] * len(row["judged"]))
             lines.append("| " + " | ".join(cells) + " |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)

@@ -158,8 +158,11 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
     shown.add_column("setting", no_wrap=True, min_width=max(len(row["setting"]) for row in rows))
     for name in ("steps", "PSNR\nint8", "PSNR\nfloat", "SSIM", "Frechet", "MACs", "digits", "bytes"):
         shown.add_column(name, justify="right")
+    for name in first.get("judged", ()):
+        shown.add_column(name, justify="right")
     for row in rows:
         shares = (f"{100 * row[name]:.1f}" for name in ("work_left", "digits_left", "bytes_left"))
         shown.add_row(row["setting"], str(row["steps"]), number(row["psnr_db"]), number(row["psnr_float_db"]),
-                      number(row["ssim"], 3), number(row["frechet"], 2, "-"), *shares)
+                      number(row["ssim"], 3), number(row["frechet"], 2, "-"), *shares,
+                      *(f"{value:.3f}" for value in row.get("judged", {}).values()))
     return shown

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from flow.quality import command, pictures
 from flow.quality import runs as kept_runs
+from flow.quality.judges import Judges
 from flow.quality.runs import Order, Runs, measure
 from hw.errors import VidaError
 from model.sample import to_float
@@ -48,7 +49,7 @@ def test_pictures_and_page(measured):
     runs, rows = measured
     paths = command.pictures(ORDER, runs, rows)
     assert len(paths) == 8 and all(path.stat().st_size > 1000 for path in paths)
-    text = command.page(ORDER, rows)
+    text = command.page(ORDER, [row | {"judged": {}} for row in rows])
     assert "### 8 steps" in text and "*dense against 20 steps*" in text
     assert text.count("| cmc.5 |") == 2 and "equal" in text
     frames = to_float(runs.videos("cmc.5", 8)[0]).numpy()
@@ -59,11 +60,29 @@ def test_pictures_and_page(measured):
 def test_tables_of_several_networks_in_one_page(measured, tmp_path, monkeypatch):
     runs, _ = measured
     monkeypatch.setenv("VIDA_BUILD", str(runs.folder.parent))
-    command.run([ORDER], tmp_path / "table.md", Console(quiet=True))
+    command.run([ORDER], Judges(), tmp_path / "table.md", Console(quiet=True))
     text = (tmp_path / "table.md").read_text()
     assert "vida quality --network tiny --setting 'ditto' --setting 'cmc.5' --steps 20 --steps 8 --videos 1" in text
     with pytest.raises(VidaError, match="cannot write"):
-        command.run([ORDER], tmp_path / "none" / "table.md", Console(quiet=True))
+        command.run([ORDER], Judges(), tmp_path / "none" / "table.md", Console(quiet=True))
+
+
+def test_published_networks_judge_what_was_kept(measured):
+    class Stand:
+        def features(self, videos):
+            return videos.flatten(2).std(-1).double()
+
+        def similarity(self, videos, labels):
+            return len(videos) + labels[0]
+
+    runs = Runs(Order("tiny", (), (8,), 3), measured[0].folder)
+    runs.row("dense", 8)
+    judges = Judges(Stand(), Stand())
+    found = judges.judge(runs, {"setting": "dense", "steps": 8, "network": "tiny"})
+    assert judges.columns == tuple(found) == ("FVD", "CLIPSIM") and found["CLIPSIM"] == 3 and found["FVD"] > 0
+    assert Judges.open(None, None).columns == ()
+    with pytest.raises(VidaError, match="no such file"):
+        Judges.open(measured[0].folder / "none.pt", None)
 
 
 def test_a_kept_file_is_json(measured):
