@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import astuple
 from typing import Any
 
 import cocotb
@@ -145,7 +144,7 @@ def law_ops(work: JobSet, config: MachineConfig) -> list[tuple | None]:
     while issuing.tile < len(tiles):
         room, op = issuing.room(), issuing.op()
         if ops or op:
-            ops.append(None if op is None else astuple(op))
+            ops.append(None if op is None else tuple(op))
         issuing.issue(op)
         issuing.receive(room)
     return ops

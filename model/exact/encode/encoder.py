@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from itertools import chain
+from operator import attrgetter
+from typing import NamedTuple
 
 import torch
 
@@ -14,8 +15,7 @@ from hw.config import TILE, MachineConfig
 PLANES = (0, 1, 1, 1)
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """Four digits (-8..8) of column k of the left operand in one plane (0 low, 1 high).
 
     `rows`: bit r is set where row r is to be issued: its digit is not zero, or zeros are not skipped.
@@ -26,7 +26,7 @@ class Segment:
     digits: tuple[int, int, int, int]
     rows: int
 
-    @cached_property
+    @property
     def count(self) -> int:
         """Digits that need a multiplier."""
         return self.rows.bit_count()
@@ -75,25 +75,16 @@ def beats(current: torch.Tensor, reference: torch.Tensor, config: MachineConfig,
     sends its segments of plane 0 first, then those of plane 1, as many a cycle as it has slots, until all residues
     are through. A group without segments still costs a beat. The panel's last beat is the last of the list.
     """
-    per_residue = config.slots_per_residue
-    length = current.shape[1]
-    sent = segments(current, reference, skip)
+    per_residue, scan, residues = config.slots_per_residue, config.scan, config.residues
+    groups = [[[] for _ in range(residues)] for _ in range(0, current.shape[1], scan)]
+    for segment in sorted(segments(current, reference, skip), key=attrgetter("plane")):
+        groups[segment.k // scan][segment.k % residues].append(segment)
     result: list[Beat] = []
-    position = 0
-    for start in range(0, length, config.scan):
-        group: list[list[Segment]] = [[] for _ in range(config.residues)]
-        while position < len(sent) and sent[position].k < start + config.scan:
-            group[sent[position].k % config.residues].append(sent[position])
-            position += 1
-        for queue in group:
-            queue.sort(key=lambda segment: segment.plane)
-        cycles = max(1, max(-(-len(queue) // per_residue) for queue in group))
-        for cycle in range(cycles):
-            slots: list[Segment | None] = []
-            for queue in group:
-                part: list[Segment | None] = list(queue[cycle * per_residue:(cycle + 1) * per_residue])
-                slots += part + [None] * (per_residue - len(part))
-            result.append(tuple(slots))
+    for group in groups:
+        cycles = max(1, -(-max(map(len, group)) // per_residue))
+        padded = [queue + [None] * (cycles * per_residue - len(queue)) for queue in group]
+        for first in range(0, cycles * per_residue, per_residue):
+            result.append(tuple(chain.from_iterable(queue[first:first + per_residue] for queue in padded)))
     return result
 
 

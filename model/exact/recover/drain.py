@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hw.config import TILE, Drain, MachineConfig
 from hw.payloads import Init
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from model.exact.route.allocation import Tile
 
 
-@dataclass(frozen=True)
-class Op:
+class Op(NamedTuple):
     """One cycle of the lanes."""
 
     tile: int

@@ -33,6 +33,9 @@ class MergeLanes(Lanes):
         self._heads: list[_Entry | None] = [None] * config.residues
         self._behind: list[list[_Entry]] = [[] for _ in range(config.residues)]
         self._digits = self._segments = 0         # of the op that was chosen
+        # Banks that each multiplier sees, in the order in which multipliers choose.
+        self._seen = [[b % config.residues for b in range(2 * j, 2 * j + config.buses)]
+                      for j in sorted(range(config.depth), key=lambda j: j % 2)]
 
     def op(self) -> Op | None:
         """What was chosen; it closes the tile when no digit of it is left."""
@@ -51,8 +54,7 @@ class MergeLanes(Lanes):
 
     def _choose(self) -> int:
         """Take digits; returns how many."""
-        banks = len(self._heads)
-        longest = max(len(queue) for queue in self._behind)
+        longest = max(map(len, self._behind))
         live = {b: head for b, head in enumerate(self._heads) if head and head.tile == self.tile}
         full = {b for b in live if len(self._behind[b]) == longest}
         plane = any(live[b].segment.plane for b in full or live)
@@ -60,10 +62,12 @@ class MergeLanes(Lanes):
         taken = 0
         for row in range(TILE):
             mine = {b for b, head in usable.items() if head.rows >> row & 1}
-            for j in sorted(range(self._config.depth), key=lambda j: j % 2):
-                seen = [b % banks for b in range(2 * j, 2 * j + self._config.buses)]
-                choice = next((b for b in seen if b in mine & full), next((b for b in seen if b in mine), None))
-                if choice is not None:
+            for seen in self._seen:
+                if not mine:
+                    break
+                possible = [b for b in seen if b in mine]
+                if possible:
+                    choice = next((b for b in possible if b in full), possible[0])
                     mine.remove(choice)
                     usable[choice].rows -= 1 << row
                     taken += 1
