@@ -11,8 +11,9 @@ from torch import nn
 
 from hw.errors import VidaError
 from model.approximate.config import Config
-from model.attach.calibration import Calibration, calibrate
+from model.attach.calibration import calibrate
 from model.attach.engine import Engine
+from model.attach.facts import Calibration
 from model.attach.methods import Methods
 from model.attach.serving import Layers
 from model.attach.sites import chosen, find_sites
@@ -29,14 +30,18 @@ class Attached:
     Members
     -------
     covered : layers that are computed in integers
-    uncovered : (layer, reason) of layers that stay in float, and of those that a method leaves dense
     """
 
     def __init__(self, model: nn.Module, engine: Engine, uncovered: list[tuple[str, str]]) -> None:
         self.model, self.engine = model, engine
-        self.covered, self.uncovered = sorted(engine.keys), uncovered
+        self.covered, self.refused = sorted(engine.keys), uncovered
         self.tap = Tap(model, engine)
         _ACTIVE.setdefault(model, []).append(self)
+
+    @property
+    def uncovered(self) -> list[tuple[str, str]]:
+        """(layer, reason) of layers that stay in float, and of those that a method leaves dense."""
+        return [*self.refused, *self.engine.unseen.items()]
 
     def reset(self) -> None:
         """The next call begins another video: no reference is kept."""

@@ -8,7 +8,6 @@ MLP's second layer one whose input is a known activation of the first one's outp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hw.errors import VidaError
-from hw.vector.operations import TOKENS_MAX
-from model.attach.layout import Arrangement, Geometry, Layout, layout_of, split
+from model.attach.facts import AttentionFacts, Calibration, LinearFacts, unfit
+from model.attach.layout import Layout, layout_of, split
 from model.attach.tap import AttentionCall, LinearCall, Run, Tap
 
 #: Elementwise functions that may stand between the two layers of an MLP.
@@ -30,72 +29,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 _NAMES = {part: {part, f"to_{part}", f"{part}_proj", f"{part}_linear"} for part in "qkv"}
 _ONE_ROW = ("conditioning, one row a video: it depends on the timestep, not on the video, so the host computes it "
             "beforehand; left in float")
-
-
-@dataclass
-class LinearFacts:
-    """What was seen of a linear layer: largest magnitude of its input, the shape of that, MACs of a call."""
-
-    absmax: float
-    shape: tuple[int, ...]
-    macs: int
-
-
-@dataclass
-class AttentionFacts:
-    """What was seen of an attention.
-
-    Members
-    -------
-    absmax : largest magnitudes of Q, K, V
-    shape : of Q and of K
-    sources : by "q", "k" and "v", the linear layer that projects that operand and the part of its output that it is;
-        "out": the layer that reads the attention's output
-    exact : those of Q, K and V that are the projection's output bit for bit; something row by row (a norm, a rotary
-        embedding) stands between for the others, whose projection is told by its name
-    same_input : whether the projections of Q, K and V share their input
-    scale : of scores before the softmax
-    """
-
-    absmax: list[float]
-    shape: tuple[tuple[int, ...], tuple[int, ...]]
-    sources: dict[str, tuple[str, int]] = field(default_factory=dict)
-    exact: frozenset[str] = frozenset()
-    same_input: bool = False
-    scale: float = 1.0
-
-    @property
-    def heads(self) -> int:
-        """Heads of the attention."""
-        return self.shape[0][-3]
-
-    @property
-    def width(self) -> int:
-        """Channels of all heads."""
-        return self.heads * self.shape[0][-1]
-
-
-@dataclass
-class Calibration:
-    """What one float run showed; keys are those of `model.attach.tap`, in the order of the calls.
-
-    Members
-    -------
-    pairs : of MLPs, (first layer, second layer) to the activation between them
-    uncovered : (layer, reason) of what stays in float
-    layout, geometry : None for a model whose layout is not known; the geometry of the first call
-    """
-
-    linears: dict[str, LinearFacts] = field(default_factory=dict)
-    attentions: dict[str, AttentionFacts] = field(default_factory=dict)
-    pairs: dict[tuple[str, str], str] = field(default_factory=dict)
-    uncovered: dict[str, str] = field(default_factory=dict)
-    layout: Layout | None = None
-    geometry: Geometry | None = None
-
-    def arrangement(self, model: nn.Module, name: str) -> Arrangement:
-        """Arrangement of a layer's tokens; OTHER without a layout."""
-        return Arrangement.OTHER if self.layout is None else self.layout.arrange(model, name.partition("#")[0])
 
 
 class _Watch:
@@ -124,8 +57,7 @@ class _Watch:
         result, x = run(), call.input
         facts = self.found.linears.get(call.key)
         if facts is None:
-            macs = x.numel() * call.module.out_features
-            facts = self.found.linears[call.key] = LinearFacts(0.0, tuple(x.shape), macs)
+            facts = self.found.linears[call.key] = LinearFacts(0.0, tuple(x.shape))
             self._check_linear(call)
         facts.absmax = max(facts.absmax, _absmax(call.key, x))
         if self.calls == 1:
@@ -203,28 +135,6 @@ class _Watch:
                 f"{function}: only nn.Linear and scaled_dot_product_attention are covered; an attention that is "
                 "written out needs a processor that calls scaled_dot_product_attention")
         self.found.uncovered.setdefault(name or type(self.model).__name__, kind)
-
-
-def unfit(call: AttentionCall) -> str | None:
-    """Why the integer softmax cannot serve an attention; None where it can."""
-    if call.grouped or call.query.shape[:-2] != call.key_rows.shape[:-2]:
-        return (f"heads of Q {tuple(call.query.shape)} and K {tuple(call.key_rows.shape)} differ: grouped heads are "
-                "not covered; repeat K and V before the attention")
-    if call.query.dim() < 3:
-        return f"Q of shape {tuple(call.query.shape)}: (..., heads, tokens, channels) needed"
-    if call.key_rows.shape[-2] > TOKENS_MAX:
-        return (f"{call.key_rows.shape[-2]} keys, at most {TOKENS_MAX} fit the softmax's row sum: sample a smaller "
-                "or shorter video")
-    if call.dropout:
-        return f"dropout of {call.dropout}: call model.eval() first"
-    if call.mask is not None and call.mask.dtype is not torch.bool and not is_switch(call.mask):
-        return "a mask that adds to scores: only masks that drop keys are covered"
-    return None
-
-
-def is_switch(mask: Tensor) -> bool:
-    """Whether an additive mask holds only 0 and values that make a probability 0."""
-    return bool(((mask == 0) | (mask <= -1000)).all())
 
 
 def _absmax(key: str, x: Tensor) -> float:

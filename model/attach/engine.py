@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hw.errors import VidaError
 from model.approximate.chain import Approximate
 from model.approximate.work import Work
-from model.attach.calibration import unfit
+from model.attach.facts import unfit
 from model.attach.layout import Geometry, Rows, join, split
 from model.attach.methods import Methods
 from model.attach.serving import Layers
@@ -52,6 +52,7 @@ class Engine:
         self.linears: dict[str, LinearConstants] = {}
         self.attentions: dict[str, AttentionConstants] = {}
         self.geometry: Geometry | None = None
+        self.unseen: dict[str, str] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -100,9 +101,16 @@ class Engine:
     def other(self, name: str, function: str) -> None:
         """As `Watcher.other`: listed by the calibration."""
 
+    def _unseen(self, key: str, calibrated: bool) -> None:
+        """A layer stays in float; where the calibration has never seen it, say so."""
+        if not calibrated:
+            reason = "not called in the calibrating run, so it has no scale: calibrate on a run that calls it"
+            self.unseen.setdefault(key, reason)
+
     def linear(self, call: LinearCall, run: Run) -> Tensor:
         """As `Watcher.linear`."""
         if call.key not in self.keys:
+            self._unseen(call.key, call.key in self.calibration.linears)
             return run()
         self._check_shape(call.key, call.input.shape)
         constants, site = self.constants_of(call.key, call.module), self.sites[call.key]
@@ -138,10 +146,12 @@ class Engine:
     def attention(self, call: AttentionCall, run: Run) -> Tensor:
         """As `Watcher.attention`."""
         if call.key not in self.keys:
+            self._unseen(call.key, call.key in self.calibration.attentions)
             return run()
         if reason := unfit(call):
             raise VidaError(f"attention '{call.key}', fit when it was calibrated, no longer is: {reason}")
         self._check_shape(call.key, call.query.shape)
+        self._check_shape(f"{call.key} (K)", call.key_rows.shape)
         if call.key not in self.attentions:
             facts = self.calibration.attentions[call.key]
             self.attentions[call.key] = attention_constants(facts.absmax, call.scale)

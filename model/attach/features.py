@@ -11,23 +11,19 @@ from torch import Tensor
 
 from model.approximate.chain import Feature, Inner, Product
 from model.approximate.cmc import CMC
-from model.approximate.config import AsymRnRConfig, CMCConfig, EagerConfig, ToMeConfig
+from model.approximate.config import CMCConfig, EagerConfig
 from model.approximate.exion import EagerPrediction
 from model.approximate.guided import ORBIS, DiTo
-from model.approximate.random_tokens import AsymRnR, ToMe
 from model.approximate.tokens import Dropped, TokenReduction, as_frames
 from model.approximate.work import Work
 from model.attach.layout import Geometry
 from model.attach.sites import LayerSite
 from model.exact.heads import join_heads, split_heads
-from model.exact.match.random_destinations import match_random, merge_mean, xorshift32
-from model.exact.match.similarity import Measure, losses
-from model.exact.recover.tables import RowTable, recover
+from model.exact.recover.tables import RowTable
 from model.exact.sparsity.eager import dominated_rows, predict_projection, predict_scores, select
 from model.exact.sparsity.leading_one import shift_adds
-from model.exact.vector.scaling import Scale, requantise8
+from model.exact.vector.scaling import Scale
 from model.exact.vector.tables import build_tables
-from model.networks import FULL, SPATIAL
 
 
 @dataclass(frozen=True)
@@ -78,16 +74,16 @@ def part_of(product: Product) -> str:
     return site.part if isinstance(site, LayerSite) else "qkv"
 
 
-class _Parts(TokenReduction):
+class Parts(TokenReduction):
     """Projections of any of Q, K and V; tables are of the video's tokens, `prefix` of text before them are computed."""
 
     prefix = 0
 
     def _scores(self, product: Product, inner: Inner) -> Tensor:
-        return self._with_text(product.site.layer, lambda: super(_Parts, self)._scores(product, inner))
+        return self._with_text(product.site.layer, lambda: super(Parts, self)._scores(product, inner))
 
     def _values(self, product: Product, inner: Inner) -> Tensor:
-        return self._with_text(product.site.layer, lambda: super(_Parts, self)._values(product, inner))
+        return self._with_text(product.site.layer, lambda: super(Parts, self)._values(product, inner))
 
     def _with_text(self, layer: int, run: Callable[[], Tensor]) -> Tensor:
         """`run` with tables of whole matrices of attention."""
@@ -124,7 +120,7 @@ class _Parts(TokenReduction):
         return torch.where(need, inner(replace(product, need=need)), 0)
 
 
-class PartsORBIS(_Parts, ORBIS):
+class PartsORBIS(Parts, ORBIS):
     """ORBIS; with INPUT as a guide the projection of Q is where it matches."""
 
     def product(self, product: Product, inner: Inner) -> Tensor:
@@ -138,76 +134,12 @@ class PartsORBIS(_Parts, ORBIS):
         super().observe(self._without_text(product), result)
 
 
-class PartsDiTo(_Parts, DiTo):
+class PartsDiTo(Parts, DiTo):
     """DiTo."""
 
     def observe(self, product: Product, result: Tensor) -> None:
         """As `Feature.observe`."""
         super().observe(self._without_text(product), result)
-
-
-class PartsAsymRnR(_Parts, AsymRnR):
-    """AsymRnR on a given grid; the cells of full attention are those of single frames."""
-
-    def __init__(self, config: AsymRnRConfig, geometry: Geometry, attentions: dict[int, Projected], work: Work) -> None:
-        TokenReduction.__init__(self, (SPATIAL, FULL), work)
-        self.config, self.geometry, self.attentions = config, geometry, attentions
-        self.numbers = xorshift32(config.seed)
-
-    def observe(self, product: Product, result: Tensor) -> None:
-        """Match V, as its projection gives it."""
-        site, parts = product.site, part_of(product)
-        if self._fresh(product) and site.kind == "qkv" and "v" in parts and self.config.kv_ratio:
-            attention = self.attentions[site.layer]
-            v = requantise8(result.chunk(len(parts), -1)[parts.index("v")], attention.parts["v"].scale)
-            self.keys[site.layer] = self._match(split_heads(v, attention.heads, site.block), self.config.kv_ratio)
-
-    def _match(self, features: Tensor, ratio: float) -> Dropped:
-        g, stride = self.geometry, self.config.stride
-        if features.shape[2] == self.prefix + g.frames * g.tokens:
-            features = features[:, :, self.prefix :]
-        tokens = features.shape[2]
-        whole = tokens == g.frames * g.tokens and len(features) == 1
-        grid, cell = ((g.frames, g.rows, g.columns), (1, *stride)) if whole else ((g.rows, g.columns), stride)
-        drop = tokens - int(tokens * (1 - ratio))
-        self.work.extra["match.element_operations"] += features.numel() * tokens
-        loss = losses(features, features, Measure.SQUARED).flatten(0, 1)
-        found = Dropped.stack([match_random(one, grid, cell, drop, self.numbers) for one in loss])
-        return Dropped(*(x.reshape(features.shape[:3]) for x in (found.sources, found.computed)))
-
-
-class PartsToMe(_Parts, ToMe):
-    """ToMe on a given grid, in single frames; the three projections of a step share their tables."""
-
-    def __init__(self, config: ToMeConfig, geometry: Geometry, work: Work) -> None:
-        TokenReduction.__init__(self, (SPATIAL, FULL), work)
-        self.config, self.geometry = config, geometry
-        self.numbers = xorshift32(config.seed)
-        self.tables: dict[int, tuple[int, list[RowTable]]] = {}
-
-    def product(self, product: Product, inner: Inner) -> Tensor:
-        """As `Feature.product`; rows are merged before a projection."""
-        site = product.site
-        if site.kind == "qkv" and site.block in self.blocks:
-            tables = self._tables_of(site.layer, site.block, product.left)
-            merged = [recover(merge_mean(x, table), table) for x, table in zip(product.left, tables, strict=True)]
-            product = replace(product, left=torch.stack(merged))
-        return TokenReduction.product(self, product, inner)
-
-    def _tables_of(self, layer: int, axis: str, rows: Tensor) -> list[RowTable]:
-        step, tables = self.tables.get(layer, (-1, []))
-        if step != self.step:
-            g, drop = self.geometry, int(rows.shape[1] * self.config.ratio)
-            self.work.extra["match.element_operations"] += rows.numel() * rows.shape[1]
-            tables = [match_random(losses(x, x, Measure.COSINE), (g.rows, g.columns), self.config.stride, drop,
-                                   self.numbers) for x in rows]
-            self.tables[layer] = self.step, tables
-            dropped = Dropped.stack(tables)
-            if axis == FULL:
-                first = torch.arange(len(rows))[:, None] * rows.shape[1]
-                dropped = Dropped((dropped.sources + first).reshape(1, -1), dropped.computed.reshape(1, -1))
-            self.queries[layer] = self.keys[layer] = dropped
-        return tables
 
 
 class PartsCMC(CMC):

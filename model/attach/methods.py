@@ -31,16 +31,15 @@ from model.approximate.vida import ViDA
 from model.approximate.work import Work
 from model.attach.features import (
     Only,
-    PartsAsymRnR,
     PartsCMC,
     PartsDiTo,
     PartsEager,
     PartsORBIS,
-    PartsToMe,
     Projected,
     Projection,
 )
 from model.attach.layout import Geometry
+from model.attach.random_features import PartsAsymRnR, PartsToMe
 from model.attach.serving import Layers, Served, serve_cmc, serve_eager, serve_ffn, serve_reduction, serve_vida
 from model.attach.sites import LinearConstants, attention_constants
 from model.exact.operators import Operators, Recorder

@@ -18,7 +18,7 @@ from model.approximate.config import (
     ToMeConfig,
     ViDAConfig,
 )
-from model.attach.calibration import AttentionFacts, Calibration
+from model.attach.facts import AttentionFacts, Calibration
 from model.attach.sites import LayerSite, attention_constants
 from model.exact.sparsity.eager import check_scale
 from model.networks import CROSS, FULL, TEMPORAL

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hw.errors import VidaError
-from model.attach.calibration import Calibration
+from model.attach.facts import Calibration
 from model.attach.layout import Arrangement
 from model.exact.operators import Site
 from model.exact.vector.scaling import Scale

@@ -222,3 +222,14 @@ def test_a_condition_that_changes(change, prepare):
             ditto = run()
     assert all(torch.equal(a, b) for a, b in zip(dense, ditto, strict=True))
     assert bool(attached.engine.changing) == bool(change)
+
+
+def test_layers_that_the_calibration_has_not_seen(small):
+    """Called for the first time later on: named, and left in float."""
+    model, x = small(), _x()
+    calibration = calibrate(model, lambda: model(x))
+    calibration.linears.pop("fc2")
+    calibration.pairs.clear()
+    with apply(model, [], calibration) as attached:
+        model(x)
+        assert dict(attached.uncovered)["fc2"].startswith("not called in the calibrating run, so it has no scale")
