@@ -45,6 +45,7 @@ LIMITS = (
     Limit("area.lane_um2.asap7", high=49.5),
     Limit("machine.utilisation.dense", low=0.80),
     Limit("machine.model_error", high=0.02),
+    Limit("machine.model_error.operator", high=0.05),
     Limit("clock.peg_ps.asap7", high=1000),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class Run:
     steps : of the run, in order
     video : (F, H, W), the machine's
     spans : what each unit did in the last step
+    busy : operator -> unit -> cycles of all programs in which the oldest instruction of the unit was the operator's
     simulated, cpu_seconds : cycles of all programs, and CPU time of the simulator
     """
 
@@ -57,6 +58,7 @@ class Run:
     steps: list[Step] = field(default_factory=list)
     video: Tensor | None = None
     spans: list[Span] = field(default_factory=list)
+    busy: dict[str, dict[str, int]] = field(default_factory=dict)
     simulated: int = 0
     cpu_seconds: float = 0.0
 
@@ -125,6 +127,7 @@ def sample(network: str, config: MachineConfig, method: str, steps: int, count: 
             run.simulated, run.cpu_seconds = sum(end.counters["cycles"] for end in ended), machine.cpu_seconds
         last = run.steps[-1].cycles
         spans = read_trace(trace, config)
+        run.busy = busy_cycles(spans, lowered.operators)
         end = max((span.end for span in spans), default=0)
         run.spans = [span for span in spans if span.start >= end - last]
     run.video = video
@@ -133,8 +136,13 @@ def sample(network: str, config: MachineConfig, method: str, steps: int, count: 
 
 def operator_cycles(run: Run) -> dict[str, dict[str, int]]:
     """operator -> unit -> cycles of the last step in which the oldest instruction of the unit was the operator's."""
+    return busy_cycles(run.spans, run.lowered.operators)
+
+
+def busy_cycles(spans: Iterable[Span], operators: Sequence[str]) -> dict[str, dict[str, int]]:
+    """operator -> unit -> cycles of `spans`."""
     found: dict[str, dict[str, int]] = {}
-    for span in run.spans:
-        units = found.setdefault(run.lowered.operators[span.tag], {})
+    for span in spans:
+        units = found.setdefault(operators[span.tag], {})
         units[span.unit] = units.get(span.unit, 0) + span.end - span.start
     return found
