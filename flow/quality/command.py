@@ -18,7 +18,13 @@ from model.approximate.measure import COUNTED, LEAST
 
 _HEADINGS = ("setting", "PSNR int8", "PSNR float", "SSIM", "Frechet", "MACs", "digits", "bytes")
 
+#: Settings whose operands are shown by class, where they are measured: nothing is left out by them.
+_CLASSES = ("original", "ditto", "vida.two-products", "vida.timesteps.snap-1")
 
+<<<<<<< HEAD
+
+=======
+>>>>>>> origin/main
 def run(orders: Sequence[Order], judges: Judges, markdown: Path | None, console: Console) -> None:
     """Measure every order, print its table, draw its pictures; `markdown` gets all tables in one page."""
     pages = []
@@ -72,6 +78,9 @@ def page(order: Order, rows: Sequence[dict[str, Any]]) -> str:
                      *[f"{share:.1f}"] * 3, *[""] * len(row["judged"]))
             lines.append("| " + " | ".join(cells) + " |")
         parts.append("\n".join(lines))
+        shown = (f"{row['setting']} " + " / ".join(f"{100 * share:.1f}" for share in row["classes"])
+                 for row in rows if row["steps"] == steps and row["setting"] in _CLASSES)
+        parts.append(f"Operands without a digit, of one, of two, in %, by multiplications: {', '.join(shown)}.")
     return "\n\n".join(parts)
 
 

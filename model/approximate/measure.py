@@ -99,6 +99,7 @@ def work_facts(work: Work) -> dict[str, Any]:
         "work_left": work.left,
         "digits_left": work.digits_left,
         "bytes_left": work.bytes_left,
+        "classes": list(work.classes),
         "work_left_by_kind": {kind: work.left_of(kind) for kind in work.total},
         "zeros": {name: [share for _, share in sorted(line.items())] for name, line in work.zeros.items()},
         "extra": dict(work.extra),

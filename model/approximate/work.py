@@ -53,6 +53,14 @@ class Work:
         return sum(self.bytes.values()) / total if total else 1.0
 
     @property
+    def classes(self) -> tuple[float, float, float]:
+        """Shares of multiplications whose operand has no digit (or is left out), one, and two, of all products."""
+        asked, busy, multiplied = (sum(counter.values()) for counter in (self.asked, self.busy, self.digits))
+        if not asked:
+            return 0.0, 0.0, 0.0
+        return 1 - busy / asked, (2 * busy - multiplied) / asked, (multiplied - busy) / asked
+
+    @property
     def zeros(self) -> dict[str, dict[int, float]]:
         """By operator ("layer kind") and denoising step: share of multiplications by zero or left out."""
         asked, busy = Counter(), Counter()

@@ -75,6 +75,8 @@ def test_zeros_and_bytes_by_definition(network):
     job = next(job for job in jobs if job.step == 1 and job.site.kind == "fc1")
     zero = sum(int(x) == int(y) for x, y in zip(job.current.flatten(), job.reference.flatten())) / job.current.numel()
     assert work.zeros["0 spatial fc1"][1] == pytest.approx(zero)
+    assert sum(work.classes) == pytest.approx(1) and work.classes[0] == 1 - work.busy.total() / work.asked.total()
+    assert work.classes[1] + 2 * work.classes[2] == pytest.approx(work.digits.total() / work.asked.total())
     rows, dim = 64, 32
     whole = 2 * (rows * dim + dim * 4 * dim + rows * 4 * dim)         # two layers
     assert work.bytes_total["fc1"] == 2 * whole                        # two steps

@@ -10,6 +10,8 @@ from model.exact.match.dito import Counted, Penalty
 from model.exact.match.random_destinations import match_random, xorshift32
 from model.exact.match.similarity import Measure, losses, narrow
 from model.exact.sparsity.eager import LEAST
+from model.exact.step import denoise
+from model.quantise import load_quantised
 
 
 def run_attention(operators, jobs, layer, step):
@@ -176,3 +178,15 @@ def test_sums_as_features():
     assert narrow_sums(torch.tensor([128, -130, 1])).tolist() == [64, -65, 1]
     assert narrow_sums(torch.tensor([255, -256])).tolist() == [64, -64]
     assert narrow_sums(torch.zeros(3, dtype=torch.int64)).tolist() == [0, 0, 0]
+
+
+def test_random_destinations_among_the_tokens_of_a_video():
+    """Full attention: cells of 2 x 2 x 2 tokens, one matrix a head (AsymRnR) or one for all (ToMe)."""
+    network = load_quantised("full")[0]
+    for config, expected in ((AsymRnRConfig(kv_ratio=0), {"scores": 0.5, "qkv": 1, "out": 1}),
+                             (AsymRnRConfig(q_ratio=0.8, kv_ratio=0.5), {"scores": 0.1, "qkv": 1, "out": 1}),
+                             (ToMeConfig(), {"scores": 0.25, "qkv": 0.5, "out": 0.5})):
+        operators = build([config], network, 8)
+        denoise(network, network.noise[0], 0, 0, 8, operators)
+        for kind, share in expected.items():
+            assert operators.work.left_of(kind) == pytest.approx(share, abs=0.01)
