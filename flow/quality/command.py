@@ -21,10 +21,7 @@ _HEADINGS = ("setting", "PSNR int8", "PSNR float", "SSIM", "Frechet", "MACs", "d
 #: Settings whose operands are shown by class, where they are measured: nothing is left out by them.
 _CLASSES = ("original", "ditto", "vida.two-products", "vida.timesteps.snap-1")
 
-<<<<<<< HEAD
 
-=======
->>>>>>> origin/main
 def run(orders: Sequence[Order], judges: Judges, markdown: Path | None, console: Console) -> None:
     """Measure every order, print its table, draw its pictures; `markdown` gets all tables in one page."""
     pages = []
