@@ -18,7 +18,7 @@ from model import vectors
 from model.approximate.config import Config, DittoConfig, ViDAConfig
 from model.attach import Attached, apply, calibrate
 from model.attach.capture import Capture
-from model.attach.statistics import REFERENCES, LayerStatistics
+from model.attach.statistics import REFERENCES, LayerStatistics, total
 from model.attach.subjects import Size, Subject, load_subject
 
 FORMAT = 1
@@ -115,7 +115,8 @@ def _write(subject: Subject, order: Order, capture: Capture, done: Attached) -> 
     vectors.write(order.output / "operands", list(capture.entries.values()), command)
     page = {
         "format": FORMAT, "command": command, "model": subject.name, "steps": order.steps, "seed": order.seed,
-        "reference": order.reference, "layers": [layer.as_dict() for layer in done.statistics()],
+        "reference": order.reference, "all": total(done.statistics()).as_dict(),
+        "layers": [layer.as_dict() for layer in done.statistics()],
         "uncovered": [{"layer": layer, "reason": reason} for layer, reason in done.uncovered],
     }
     path = order.output / "statistics.json"
@@ -135,7 +136,7 @@ def _show(done: Attached, console: Console) -> None:
              "difference to the previous timestep and frame",
              f"{'layer':<{width}}  {'operator':<8}  {'axis':<8}  {'MMAC':>9}" + "".join(
                  f"  {name:>18}" for name in ("itself", "timestep", "frame"))]
-    for layer in layers:
+    for layer in [*layers, total(layers)]:
         cells = "".join(f"  {_shares(layer, reference):>18}" for reference in REFERENCES)
         lines.append(f"{layer.key:<{width}}  {layer.kind:<8}  {layer.axis:<8}  {layer.macs / 1e6:>9.2f}{cells}")
     reasons: dict[str, list[str]] = {}

@@ -10,15 +10,17 @@ from types import TracebackType
 from torch import nn
 
 from hw.errors import VidaError
-from model.approximate.config import Config
+from model.approximate.config import Config, DiToConfig
 from model.attach.calibration import calibrate
 from model.attach.engine import Engine
 from model.attach.facts import Calibration
+from model.attach.features import Only, PartsDiTo
 from model.attach.methods import Methods
 from model.attach.serving import Layers
 from model.attach.sites import chosen, find_sites
 from model.attach.statistics import LayerStatistics
 from model.attach.tap import Tap
+from model.exact.match.dito import interval
 from model.exact.operators import Recorder
 
 _ACTIVE: weakref.WeakKeyDictionary[nn.Module, list[Attached]] = weakref.WeakKeyDictionary()
@@ -103,6 +105,22 @@ def apply(
     methods = Methods(configs if isinstance(configs, Sequence) else [configs], model, layers_in, record)
     engine = Engine(model, layers_in, methods, branches, statistics)
     return Attached(model, engine, [*calibration.uncovered.items(), *methods.uncovered])
+
+
+def dito_interval(model: nn.Module, config: DiToConfig, calibration: Calibration, run: Callable[[], object],
+                  layers: Iterable[str] = ("*",)) -> int:
+    """DiTo's interval by the pair match ratio: the largest up to which tables of an unreduced run match again.
+
+    `run` samples one video; every one of its steps is matched, without penalty. Raises `VidaError` as `apply` does.
+    """
+    every = config.model_copy(update={"interval": 1, "weight": 0})
+    with apply(model, every, calibration, layers=layers, statistics=False) as attached:
+        run()
+        operators = list(attached.engine.operators.values())
+    features = [only.feature for one in operators for only in one.features if isinstance(only, Only)]
+    tables = [feature.history for feature in features if isinstance(feature, PartsDiTo)]
+    history = [[table for one in tables for table in one[step]] for step in sorted(tables[0])]
+    return interval(history, config.match_ratio, config.ratio)
 
 
 def _check_model(model: nn.Module, calibration: Calibration, keys: set[str]) -> None:

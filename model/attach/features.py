@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.approximate.chain import Feature, Inner, Product
 from model.approximate.cmc import CMC
-from model.approximate.config import CMCConfig, EagerConfig
+from model.approximate.config import CMCConfig, DiToConfig, EagerConfig
 from model.approximate.exion import EagerPrediction
 from model.approximate.guided import ORBIS, DiTo
 from model.approximate.tokens import Dropped, TokenReduction, as_frames
@@ -135,7 +135,15 @@ class PartsORBIS(Parts, ORBIS):
 
 
 class PartsDiTo(Parts, DiTo):
-    """DiTo."""
+    """DiTo; `history` has the tables of every matching timestep."""
+
+    def __init__(self, config: DiToConfig, steps: frozenset[int], work: Work) -> None:
+        super().__init__(config, steps, work)
+        self.history: dict[int, list[RowTable]] = {}
+
+    def _adopt(self, layer: int, features: Tensor) -> None:
+        super()._adopt(layer, features)
+        self.history.setdefault(self.step, []).extend(self.found[layer])
 
     def observe(self, product: Product, result: Tensor) -> None:
         """As `Feature.observe`."""

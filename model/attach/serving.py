@@ -110,7 +110,8 @@ def serve_reduction(config: Reduction, layers: Layers) -> Served:
         return objection
 
     if isinstance(config, DiToConfig) and config.interval is None:
-        raise VidaError("DiToConfig: the pair match ratio needs a dense run that matches at every step; give interval=")
+        raise VidaError("DiToConfig: the pair match ratio needs a run that matches at every step: give interval=, "
+                        "which model.attach.dito_interval finds")
     blocks = config.blocks if isinstance(config, ORBISConfig | DiToConfig) else ("spatial", "full")
     return _attentions(layers, blocks, reason).check(type(config).__name__, "it has no attention in integers")
 

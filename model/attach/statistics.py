@@ -84,6 +84,17 @@ class LayerStatistics:
                 "digit_products": self.digits} | references
 
 
+def total(layers: Iterable[LayerStatistics]) -> LayerStatistics:
+    """All operators together, under the key "all"."""
+    found = LayerStatistics("all", "", "")
+    for layer in layers:
+        found.macs, found.done, found.digits = (
+            found.macs + layer.macs, found.done + layer.done, found.digits + layer.digits)
+        for place, shares in layer.shares.items():
+            found.shares[place].add(shares)
+    return found
+
+
 class Watching:
     """Counts the operands of one run; an attention's product counts both of its operands.
 

@@ -43,6 +43,8 @@ def test_trace_of_a_class(name, tmp_path):
         assert sum(layer["none"]["all"]) == pytest.approx(1) and len(layer["none"]["by_step"]) == 3
         assert layer["timestep"]["by_step"][0] is None and layer["macs_done"] == layer["macs"] > 0
         assert layer["layer"] in text
+    assert found["all"]["macs"] == sum(layer["macs"] for layer in found["layers"])
+    assert found["all"]["timestep"]["by_step"][0] is None and "\nall " in text
     assert found["uncovered"] and all(one["reason"] in text for one in found["uncovered"])
     frames = any(layer["frame"]["all"] for layer in found["layers"])
     assert frames == (name != "DiTTransformer2DModel")

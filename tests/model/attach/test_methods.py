@@ -21,7 +21,7 @@ from model.approximate.config import (
     ToMeConfig,
     ViDAConfig,
 )
-from model.attach import Arrangement, Geometry, Layout, apply, calibrate
+from model.attach import Arrangement, Geometry, Layout, apply, calibrate, dito_interval
 from model.attach.sites import quantise8, static_scale
 from model.attach.subjects import Size, load_subject
 from model.exact.match.datm import Rule
@@ -347,3 +347,12 @@ def test_defo_changes_no_bit(prepare, outputs):
     dense, _, _ = outputs(subject, calibration, [], FIRST[LATTE][1])
     defo, _, _ = outputs(subject, calibration, DittoConfig(defo=Defo.PLUS), FIRST[LATTE][1])
     assert torch.equal(defo, dense)
+
+
+def test_dito_interval(prepare, sampled):
+    """By the pair match ratio: 1 where every pair has to match again, the length of the run where none has to."""
+    subject, calibration = prepare(DIT)
+    found = [dito_interval(subject.model, DiToConfig(match_ratio=ratio), calibration, lambda: sampled(subject))
+             for ratio in (1000, 600, 0)]
+    assert found[0] == 1 and found[-1] == 3 and found == sorted(found)
+    assert not subject.model._forward_pre_hooks
