@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from host.predict import Span
 from host.program import Lowered, Program
+from host.schedule import Slot
 from hw.config import TILE, MachineConfig
 from hw.control.isa import Opcode
 from hw.control.isa_text import disassemble
@@ -62,8 +65,10 @@ def table(lowered: Lowered) -> str:
     return "\n".join([*lines, *(f"note: {note}" for note in lowered.notes)])
 
 
-def instructions(program: Program, operators: tuple[str, ...]) -> str:
-    """Every instruction with its operator and the cycles in which it is predicted to run."""
+def instructions(program: Program, operators: tuple[str, ...],
+                 slots: Sequence[Slot | Span] | None = None) -> str:
+    """Every instruction with its operator and the cycles in which it is predicted to run: those of `slots`, or (None)
+    those by which the program was ordered, which know no operands."""
     lines = [f"{n:>5} {slot.start:>8} {slot.end:>8}  {operators[item['tag']]:<20} {disassemble(item)}"
-             for n, (item, slot) in enumerate(zip(program.instructions, program.slots))]
+             for n, (item, slot) in enumerate(zip(program.instructions, slots or program.slots))]
     return "\n".join([*lines, f"{len(program.slots):>5} END"])

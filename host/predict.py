@@ -34,7 +34,7 @@ _BEGIN, _END = 1, 2
 
 
 @dataclass(frozen=True)
-class Slot:
+class Span:
     """An instruction was under way in its unit from cycle `start` to before `end`; `busy` of them as the oldest."""
 
     start: int
@@ -53,7 +53,7 @@ class Prediction:
     """
 
     cycles: int
-    slots: list[Slot]
+    slots: list[Span]
 
     def operators(self, program: Sequence[Instruction], names: Sequence[str]) -> dict[str, Counter[str]]:
         """operator -> unit -> cycles in which the oldest instruction of the unit was the operator's."""
@@ -110,7 +110,7 @@ class _Run:
             what(when, *arguments)
         if any(queue.waiting or queue.started for queue in self.queues.values()) or self.here:
             raise ValueError("program stands still")
-        slots = [Slot(round(s), round(e), round(b)) for s, e, b in zip(self.start, self.end, self.busy)]
+        slots = [Span(round(s), round(e), round(b)) for s, e, b in zip(self.start, self.end, self.busy)]
         return Prediction(round(self.last + _END), slots[:-1])
 
     def _ask(self, now) -> None:

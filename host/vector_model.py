@@ -108,5 +108,8 @@ class VectorModel:
         if op in TWICE:
             readings.insert(0, [x])
         start = START_NORMALISE if op is Op.NORMALISE else START
-        fixed = cycles(op, item["rows"], item["cols"], lanes) - beats * len(readings) - start
+        # What a reading waits for its rows passes while operands of one bank come one after the other.
+        banks = [port for port, _ in readings[-1][:-1]]
+        crowd = max(banks.count(port) for port in banks) if op in TWICE else 1
+        fixed = cycles(op, item["rows"], item["cols"], lanes, again=crowd) - beats * (len(readings) - 1 + crowd) - start
         return beats, start, fixed, [Stream(clients, changed=self._changed) for clients in readings]

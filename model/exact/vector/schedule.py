@@ -17,7 +17,7 @@ _ROW = 4
 _SECOND = {Op.SOFTMAX: 8, Op.LAYERNORM: 37}
 
 
-def cycles(op: Op, rows: int, cols: int, lanes: int, group: int = GROUP_MAX) -> int:
+def cycles(op: Op, rows: int, cols: int, lanes: int, group: int = GROUP_MAX, again: int = 1) -> int:
     """Cycles from a command to the next one.
 
     Parameters
@@ -26,6 +26,7 @@ def cycles(op: Op, rows: int, cols: int, lanes: int, group: int = GROUP_MAX) -> 
     rows, cols : of the matrix
     lanes : elements of a beat
     group : rows that LayerNorm and softmax read once before the first is read again
+    again : cycles of a beat of a second reading, whose operands may come from one bank
     """
     beats = -(-cols // lanes)
     if op not in TWICE:
@@ -41,5 +42,5 @@ def cycles(op: Op, rows: int, cols: int, lanes: int, group: int = GROUP_MAX) -> 
             known = max(entry - 1 + late, known + (_ROW if op is Op.LAYERNORM else 1))
             ready.append(known)
         for at in ready:
-            entry = max(entry, at) + beats
+            entry = max(entry, at) + again * beats
     return entry + _PIPELINE + _NEXT - 1
