@@ -117,7 +117,7 @@ write_rtlil area.il
 
 def _registers(library: str, files: list[Path]) -> str:
     """Flip-flops: what every recipe starts from."""
-    return f"""dfflibmap {_cells(library, files)}
+    return f"""dfflibmap {_cells(library, [liberty.outline(file) for file in files])}
 opt -fast
 design -save registers
 """
@@ -132,7 +132,7 @@ def _mapping(library: str, files: list[Path], work: Path, recipe: str) -> str:
     return f"""design -load registers
 tee -o {recipe}.log abc {_cells(library, files)} -script {recipe}.script
 opt_clean
-tee -a {recipe}.log stat {" ".join(f"-liberty {file}" for file in files)}
+tee -a {recipe}.log stat {" ".join(f"-liberty {liberty.outline(file)}" for file in files)}
 write_rtlil {recipe}.il
 """
 

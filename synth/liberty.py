@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,17 +65,46 @@ def available(folder: str | Path | None = None) -> list[str]:
     return names
 
 
+def outline(file: Path) -> Path:
+    """A kept copy of a plain Liberty file without timing and power, a fiftieth of it: enough for areas and flip-flops."""
+    return _kept(file, f"outline-{file.name}", lambda: _without_tables(file.read_text()).encode())
+
+
+#: What is left out; strings and comments may hold braces.
+_MARK = re.compile(r'"[^"]*"|/\*.*?\*/|\b(?:timing|internal_power|leakage_power)\s*\([^)]*\)\s*\{|[{}]', re.S)
+
+
+def _without_tables(text: str) -> str:
+    kept, start, depth, left_out = [], 0, 0, None
+    for mark in _MARK.finditer(text):
+        if mark[0] == "}":
+            depth -= 1
+            if depth == left_out:
+                start, left_out = mark.end(), None
+        elif mark[0].endswith("{"):
+            if mark[0] != "{" and left_out is None:
+                kept.append(text[start:mark.start()])
+                left_out = depth
+            depth += 1
+    return "".join([*kept, text[start:]])
+
+
 def _plain(file: Path) -> Path:
     """`file` itself, or an unpacked copy that is kept as long as the packed one does not change."""
     if file.suffix != ".gz":
         return file.absolute()
+    try:
+        return _kept(file, file.stem, lambda: gzip.decompress(file.read_bytes()))
+    except (OSError, EOFError) as error:
+        raise VidaError(f"Liberty file {file}: cannot be unpacked: {error}") from error
+
+
+def _kept(file: Path, name: str, content: Callable[[], bytes]) -> Path:
+    """A copy in the build folder that is made again when `file` has changed."""
     facts = file.stat()
-    plain = build_folder("tools", "liberty") / f"{facts.st_size}-{int(facts.st_mtime)}-{file.stem}"
-    if not plain.exists():
-        part = plain.with_suffix(f".{os.getpid()}.part")      # two processes may unpack it at the same time
-        try:
-            part.write_bytes(gzip.decompress(file.read_bytes()))
-        except (OSError, EOFError) as error:
-            raise VidaError(f"Liberty file {file}: cannot be unpacked: {error}") from error
-        part.replace(plain)
-    return plain
+    kept = build_folder("tools", "liberty") / f"{facts.st_size}-{int(facts.st_mtime)}-{name}"
+    if not kept.exists():
+        part = kept.with_suffix(f".{os.getpid()}.part")      # two processes may make it at the same time
+        part.write_bytes(content())
+        part.replace(kept)
+    return kept

@@ -49,3 +49,12 @@ def test_a_broken_file(folder):
     (folder / "asap7_simple_rvt_tt.lib.gz").write_bytes(b"no gzip")
     with pytest.raises(VidaError, match=r"asap7_simple_rvt_tt\.lib\.gz: cannot be unpacked"):
         liberty.find("asap7", folder)
+
+
+def test_an_outline_has_no_tables(folder):
+    text = ('library (one) { /* } */ cell (A) { area : 2; pin (Y) { function : "!{A}"; timing () { values ("1 }"); '
+            "t () { } }\ndirection : output; } leakage_power () { value : 1; } } }")
+    (folder / "asap7_seq_rvt_tt.lib").write_text(text)
+    outlined = liberty.outline(liberty.find("asap7", folder)[0]).read_text()
+    assert outlined == ('library (one) { /* } */ cell (A) { area : 2; pin (Y) { function : "!{A}"; \n'
+                        "direction : output; }  } }")
