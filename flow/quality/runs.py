@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,17 +103,27 @@ class Runs:
     def _float(self, steps: int) -> np.ndarray:
         path = self._place(FLOAT, steps)[0].with_suffix(".npy")
         if not path.exists():
-            np.save(path, sample_in_float(self.order.network, steps, self.order.videos).numpy())
+            _save(path, sample_in_float(self.order.network, steps, self.order.videos).numpy())
         return np.load(path)
 
     def _keep(self, path: Path, videos: torch.Tensor) -> None:
-        np.save(path.with_suffix(".npy"), videos.numpy().astype(np.int16))
+        _save(path.with_suffix(".npy"), videos.numpy().astype(np.int16))
 
     def _place(self, setting: str, steps: int) -> tuple[Path, str]:
         order = self.order
         words = (self._law, order.network, setting, str(SETTINGS.get(setting)), str(steps), str(order.videos))
         digest = hashlib.sha256("|".join(words).encode()).hexdigest()[:16]
         return self.folder / f"{order.network}-{setting}-{steps}-{digest}.json", digest
+
+
+def _save(path: Path, videos: np.ndarray) -> None:
+    """Whole or not at all: a run that was cut short is none."""
+    partial = path.with_name(f"{path.name}.part.npy")
+    try:
+        np.save(partial, videos)
+        os.replace(partial, path)
+    except OSError as error:
+        raise VidaError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _digest_of_files(network: str) -> str:
