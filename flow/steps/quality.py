@@ -82,8 +82,8 @@ def _compare(step: StepResult, network: str, videos: int, progress: Callable[[st
                 _add_row(step, f"quality.{network}.{names[setting]}", row)
             if setting == "ditto" and network not in NETWORKS:
                 exact = torch.equal(runs.videos(setting, steps), runs.videos(DENSE, steps))
-                step.checks.append(Check(f"quality.{network}.ditto.exact", exact, f"{network}: {videos} sampling runs by "
-                                         "timestep differences equal int8 dense bit for bit"))
+                step.checks.append(Check(f"quality.{network}.ditto.exact", exact, f"{network}: {videos} sampling runs "
+                                         "by timestep differences equal int8 dense bit for bit"))
     shown = [row for row in rows if row["steps"] == max(COMPARED_STEPS)]
     strip = {row["setting"]: runs.pixels(runs.videos(row["setting"], row["steps"])[:1])[0].numpy() for row in shown}
     png = {"zeros": pictures.zeros(shown), "strips": pictures.strips(strip)}
