@@ -63,12 +63,12 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
     step.data = {"refresh": REFRESH, "steps": STEPS, "videos": VIDEOS,
                  "shorter": {str(steps): shorter(steps) for steps in SHORTER}}
     for network, videos in COMPARED.items():
-        _compare(step, network, videos, progress)
+        compare_methods(step, network, videos, progress)
     np.savez_compressed(results_folder() / "sheets.npz", **sheets)
     return step
 
 
-def _compare(step: StepResult, network: str, videos: int, progress: Callable[[str], None]) -> None:
+def compare_methods(step: StepResult, network: str, videos: int, progress: Callable[[str], None]) -> None:
     """Add the default setting of every method on a network, and its pictures."""
     names = {setting: method for method, setting in DEFAULTS.items()}
     order = Order(network, tuple(names), COMPARED_STEPS, videos)
