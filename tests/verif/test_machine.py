@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from host.driver import Sampler
+from host.foresee import Foresight
 from host.lower import lower
 from hw.config import load_config
 from hw.control.isa import BYTES, Opcode, encode, instruction
@@ -48,6 +49,18 @@ def test_a_step_of_the_network_is_the_laws(network, method, bus, tmp_path):
     spans = read_trace(tmp_path / "trace", lowered.config)
     busy = sum(span.end - span.start for span in spans if span.unit == "peg0")
     assert counters["peg0_busy"] <= busy <= counters["peg0_busy"] + 4
+
+
+@pytest.mark.parametrize("bandwidth", [None, 8])
+def test_steps_take_as_long_as_foreseen(network, bandwidth):
+    lowered, outcomes, video = lower(network, load_config("tiny"), "ditto"), [], network.noise[2]
+    with simulated(lowered, bus=Bus(bandwidth)) as machine:
+        sampler = Sampler(lowered, machine, outcomes.append)
+        for number in range(2):
+            video = sampler.step(video, 2, number, 50)
+    foreseen = Foresight(lowered, 50, (0, 1), label=2)
+    for number, outcome in enumerate(outcomes[1:]):
+        assert foreseen.step(number, bandwidth).cycles == pytest.approx(outcome.counters["cycles"], rel=0.02)
 
 
 def test_bus_errors_end_the_program_and_the_next_one_runs(network):
