@@ -62,3 +62,72 @@ def test_beats_keep_residues_apart_and_lose_nothing(kind, changes):
     placed = [segment for beat in sent for segment in beat if segment]
     assert sorted(placed, key=repr) == sorted(segments(current, reference), key=repr)
     assert len(sent) >= -(-19 // config.scan)
+
+
+def digits_of(difference):
+    """(place, digit) of a difference's non-zero digits, from its nine bits as text."""
+    text = format(difference & 0x1FF, "09b")
+    low = int(text[5:], 2) - 16 * int(text[5])
+    high = int(text[1:5], 2) - 16 * int(text[1]) + int(text[5])
+    over = 8 * (difference > 127) - 8 * (difference < -128)
+    return [low, high, over, over]
+
+
+def segments_of(current, reference, skip):
+    """(k, plane, digits, rows) from nested lists (4, K), column by column."""
+    found = []
+    for k in range(len(current[0])):
+        by_row = [digits_of(current[row][k] - reference[row][k]) for row in range(4)]
+        for place in range(4):
+            values = tuple(by_row[row][place] for row in range(4))
+            sent = [row for row in range(4) if values[row] != 0 or (not skip and place < 2)]
+            if sent:
+                found.append((k, min(place, 1), values, sum(2 ** row for row in sent)))
+    return found
+
+
+def beats_of(current, reference, config, skip):
+    """Cycle by cycle: every residue of k sends what it has, low digits first, as many as it has slots."""
+    each, sent = config.slots // config.residues, []
+    for first in range(0, len(current[0]), config.scan):
+        waiting = [[] for _ in range(config.residues)]
+        group = [s for s in segments_of(current, reference, skip) if first <= s[0] < first + config.scan]
+        for plane in (0, 1):
+            for segment in group:
+                if segment[1] == plane:
+                    waiting[segment[0] % config.residues].append(segment)
+        while True:
+            beat = []
+            for queue in waiting:
+                now = [queue.pop(0) for _ in range(min(each, len(queue)))]
+                beat += now + [None] * (each - len(now))
+            sent.append(tuple(beat))
+            if not any(waiting):
+                break
+    return sent
+
+
+def test_digits_of_every_difference_by_its_bits():
+    assert digits(DIFFERENCES).T.tolist() == [digits_of(d) for d in DIFFERENCES.tolist()]
+
+
+@pytest.mark.parametrize("changes", [{}, {"depth": 2}, {"allocation": "merge", "depth": 4, "scan": 8, "slots": 8}])
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize("kind", ["qkv", "fc2"])
+def test_captured_differences_follow_the_definition(captured, kind, skip, changes):
+    config = load_config("tiny").replace(**changes)
+    before, now = (job.current.flatten(0, 1) for job in captured(kind, steps=(25, 26)))
+    for reference in (before, torch.zeros_like(now)):
+        for first in (0, 28):
+            one = [x[first:first + 4] for x in (now, reference)]
+            lists = [x.tolist() for x in one]
+            assert segments(*one, skip) == segments_of(*lists, skip)
+            assert beats(*one, config, skip) == beats_of(*lists, config, skip)
+
+
+@pytest.mark.parametrize("current, reference", [(0, 0), (127, -128), (-128, 127), (-128, 0), (-1, 0), (8, 0)])
+def test_corners_follow_the_definition(current, reference):
+    config = load_config("tiny")
+    for k in (1, 5):
+        one = torch.full((4, k), current), torch.full((4, k), reference)
+        assert beats(*one, config) == beats_of(*(x.tolist() for x in one), config, True)
