@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Golden vectors of matchers, predictors and recovery: `python -m model.law_vectors`.
+"""Golden vectors of encoders, matchers, predictors and recovery: `python -m model.law_vectors`.
 
 Safetensors with a JSON index beside it, as `model.vectors`, both with "format": 1. An entry is one call of a law on
 operands of the tiny network's integer sampling: tensors `NAME.in.X` and `NAME.out.Y`, parameters in the index.
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,63 +17,34 @@ import torch
 import typer
 from torch import Tensor
 
+from hw.config import load_config
 from hw.errors import VidaError
 from model import checkpoints
 from model.command import run
+from model.exact.encode.encoder import beats, digits, panel, segments
 from model.exact.encode.sad import inter_matrix_prediction, sad
 from model.exact.match.cmc import Search, row_table
 from model.exact.match.codec_tables import TableShape, addresses, pack
 from model.exact.match.datm import Rule, match
-from model.exact.match.dito import Counted, Penalty, count_selections, penalised
+from model.exact.match.dito import Counted, Penalty, Ratio, count_selections, pair_matches, penalised
 from model.exact.match.intra import IntraSearch, intra_table
 from model.exact.match.random_destinations import match_random, merge_mean, xorshift32
 from model.exact.match.similarity import Measure, losses, narrow
 from model.exact.operators import Job, Operators
 from model.exact.recover.tables import RowTable, gather, recover
+from model.exact.sparsity.columns import snap_columns
 from model.exact.sparsity.conmerge import Conflict, Order, Packing, Unit, merge
-from model.exact.sparsity.eager import Dominance, dominated_rows, masked_scores, select
+from model.exact.sparsity.eager import Dominance, dominated_rows, masked_scores, predict_projection, select
 from model.exact.sparsity.ffn_reuse import quantile_threshold, reuse, second_layer_delta, value_mask
 from model.exact.sparsity.leading_one import Detection, leading_terms, log_matmul
 from model.exact.step import denoise
+from model.exact.vector.snap import snap
+from model.law_entries import LawEntry
 from model.quantise import load_quantised
 
 FORMAT = 1
 #: Steps of a 50-step run whose operands are used.
 _STEPS = (25, 26)
-
-
-@dataclass(frozen=True)
-class LawEntry:
-    """One call: `law` is a module path and a function's name, `parameters` what is not a tensor."""
-
-    name: str
-    law: str
-    parameters: dict[str, Any]
-    inputs: dict[str, Tensor]
-    outputs: dict[str, Tensor]
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All tensors by their name in the file, in the smallest signed integer type that holds each."""
-        parts = {"in": self.inputs, "out": self.outputs}
-        return {
-            f"{self.name}.{side}.{key}": _smallest(x) for side, part in parts.items() for key, x in part.items()
-        }
-
-    def digest(self) -> str:
-        """SHA-256 over name, type, shape and bytes of the tensors."""
-        state = hashlib.sha256()
-        for name, tensor in self.tensors().items():
-            state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            state.update(tensor.contiguous().numpy().tobytes())
-        return state.hexdigest()
-
-
-def _smallest(x: Tensor) -> Tensor:
-    for kind in (torch.int8, torch.int16, torch.int32):
-        limits = torch.iinfo(kind)
-        if not x.numel() or limits.min <= int(x.min()) and int(x.max()) <= limits.max:
-            return x.to(kind)
-    return x.to(torch.int64)
 
 
 def _table(table: RowTable) -> dict[str, Tensor]:
@@ -93,6 +63,32 @@ def _operands() -> tuple[Any, dict[tuple[str, int], Job]]:
     for step in range(_STEPS[-1] + 1):
         video = denoise(network, video, int(network.label[0]), step, 50, operators)
     return network, jobs
+
+
+def _encoders(jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
+    where, config, every = "model.exact.encode.encoder", load_config("tiny"), torch.arange(-255, 256)
+    yield LawEntry("encode.digits", f"{where}.digits", {}, {"difference": every}, {"digits": digits(every)})
+    before, after = (jobs["qkv", step].current.flatten(0, 1) for step in _STEPS)
+    operands = {"current": panel(after, 3), "reference": panel(before, 3)}
+    for skip in (True, False):
+        name = "skip" if skip else "dense"
+        found = segments(**operands, skip=skip)
+        columns = {"k": [one.k for one in found], "plane": [one.plane for one in found],
+                   "digits": [one.digits for one in found], "rows": [one.rows for one in found]}
+        yield LawEntry(f"encode.segments.{name}", f"{where}.segments", {"skip": skip}, operands,
+                       {key: torch.tensor(values) for key, values in columns.items()})
+        sent = beats(**operands, config=config, skip=skip)
+        yield LawEntry(f"encode.beats.{name}", f"{where}.beats",
+                       {"skip": skip, "scan": config.scan, "slots": config.slots, "residues": config.residues},
+                       operands, {"segment": torch.tensor([[found.index(one) if one else -1 for one in beat]
+                                                           for beat in sent])})
+    pair = {"x": after, "reference": before}
+    for threshold in (1, 8):
+        yield LawEntry(f"snap.{threshold}", "model.exact.vector.snap.snap", {"threshold": threshold}, pair,
+                       {"x": snap(after, before, threshold)})
+    for permille in (100, 500):
+        yield LawEntry(f"snap.columns.{permille}", "model.exact.sparsity.columns.snap_columns", {"permille": permille},
+                       pair, {"x": snap_columns(after, before, permille)})
 
 
 def _cmc(jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
@@ -146,12 +142,19 @@ def _exion(network: Any, jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]
     for steps in (1, 2):
         yield LawEntry(f"exion.leading.{steps}", f"{where}.leading_one.leading_terms", {"steps": steps},
                        {"x": every}, {"kept": leading_terms(every, steps)})
-    job, block = jobs["scores", 25], network.blocks[0].attentions[0]
+    job = jobs["scores", 25]
     for detection in Detection:
         predicted = log_matmul(job.current, job.right, detection)
         yield LawEntry(f"exion.predict.{detection.value}", f"{where}.leading_one.log_matmul", {},
                        {"left": job.current, "right": job.right}, {"scores": predicted})
-    scale, exp2 = block.softmax, network.tables.exp2
+    job, attention = jobs["qkv", 25], network.blocks[0].attentions[0]
+    for detection in Detection:
+        operands = job.current, attention.qkv.right, attention.qkv.bias
+        found = predict_projection(*operands, attention.qkv_scale, detection)
+        yield LawEntry(f"exion.projection.{detection.value}", f"{where}.eager.predict_projection", {},
+                       dict(zip(("h", "right", "bias"), operands, strict=True)), {"projected": found})
+    job = jobs["scores", 25]
+    scale, exp2 = attention.softmax, network.tables.exp2
     rows = dominated_rows(job.result, Dominance.MARGIN, 1024, scale, exp2)
     chosen = select(job.result, 4, rows)
     yield LawEntry("exion.select", f"{where}.eager.select",
@@ -171,6 +174,16 @@ def _tokens(jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
         for drop in (0, 5, 8, 15):
             yield LawEntry(f"datm.{rule.value}.{drop}", f"{where}.datm.match", {"drop": drop, "permille": 50},
                            {"loss": loss}, _table(match(loss, drop, rule)))
+    table = match(loss, 8, Rule.PAIRS)
+    condensed = gather(outputs, table)
+    yield LawEntry("recover.datm", "model.exact.recover.tables.recover", {}, {"condensed": condensed} | _table(table),
+                   {"full": recover(condensed, table)})
+    later = jobs["out", 26].current[2]
+    again = match(losses(later, later, Measure.SQUARED), 8, Rule.PAIRS)
+    for ratio in Ratio:
+        yield LawEntry(f"dito.ratio.{ratio.value}", f"{where}.dito.pair_matches", {}, {
+            "first_kept": table.kept, "first_copied": table.copied, "second_kept": again.kept,
+            "second_copied": again.copied}, {"matches_compared": torch.tensor(pair_matches(table, again, ratio))})
     table = match_random(loss, (4, 4), (2, 2), 8, xorshift32(1))
     yield LawEntry("random", f"{where}.random_destinations.match_random", {"stride": [2, 2], "drop": 8, "seed": 1},
                    {"loss": loss}, _table(table))
@@ -186,7 +199,7 @@ def _tokens(jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
 def entries() -> list[LawEntry]:
     """Every entry, in order."""
     network, jobs = _operands()
-    return [*_cmc(jobs), *_exion(network, jobs), *_tokens(jobs)]
+    return [*_encoders(jobs), *_cmc(jobs), *_exion(network, jobs), *_tokens(jobs)]
 
 
 def digest(found: list[LawEntry]) -> str:
