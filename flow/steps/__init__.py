@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
-_SUFFIXES = (".py", ".cpp", ".toml", ".safetensors", ".json")
+from flow.inputs import digest
 
 
 @dataclass(frozen=True)
 class Step:
-    """`module` runs it; `after` names the steps that come first; `folders` is what it is computed from."""
+    """`module` runs it; `after` names the steps that come first; `folders` hold data that it may read."""
 
     module: str
     title: str
@@ -42,12 +40,8 @@ STEPS = {
 
 def inputs_digest(name: str, pdk: Path | None) -> str:
     """Digest of everything that the step `name` is computed from; another one makes a kept result stale."""
-    step, state = STEPS[name], hashlib.sha256()
+    step, libraries = STEPS[name], ""
     if step.needs_pdk and pdk is not None and pdk.is_dir():
-        for file in sorted(pdk.iterdir()):
-            state.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
-    for folder in ("flow/steps", *step.folders):
-        for file in sorted((ROOT / folder).rglob("*")):
-            if file.suffix in _SUFFIXES and file.is_file():
-                state.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
-    return state.hexdigest()
+        libraries = " ".join(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}"
+                             for file in sorted(pdk.iterdir()))
+    return f"{digest(step.module, step.folders)} {libraries}".strip()
