@@ -45,15 +45,19 @@ class Builder:
     skip : zero digits are skipped
     threshold : digits up to which a segment may go to the sparse lane
     share : of a product's cycles, that skipping is expected to leave
+    bandwidth : bytes a cycle of the memory that the program is for, both ways together
 
     Members
     -------
     tasks : so far
     operator : name that the next tasks get
+    whole : as `share`, of products without a reference; a method may set it
     """
 
-    def __init__(self, config: MachineConfig, skip: bool, threshold: int, share: float) -> None:
-        self.config, self.skip, self.threshold, self.share = config, skip, threshold, share
+    def __init__(self, config: MachineConfig, skip: bool, threshold: int, share: float,
+                 bandwidth: float | None = None) -> None:
+        self.config, self.skip, self.threshold, self.share, self.whole = config, skip, threshold, share, share
+        self.bandwidth = 2 * config.bus_bytes if bandwidth is None else bandwidth
         self.buffer, self.image = Buffer(config), Image()
         self.tasks: list[Task] = []
         self.operator = ""
@@ -96,7 +100,8 @@ class Builder:
                                            reference and reference.part(col=first, cols=k))
             more, begins = self._init(init if first == 0 else acc, init_transposed and first == 0)
             ends, results, writes = self._results(acc, int8 if last else None, scale, shift)
-            cost = matmul_cost(fields["rows"], fields["cols"], k, self.config, self.share)
+            share = self.share if reference else self.whole
+            cost = matmul_cost(fields["rows"], fields["cols"], k, self.config, share)
             self._add(Opcode.MATMUL, fields | more | ends, reads | begins | results, writes, cost)
 
     def _operands(self, left: Operand, right: Operand, unit: int, transposed: bool,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Method `ditto`: left operands as differences to the timestep before, whose accumulators are carried in DRAM.
 
-Exact. Scores of spatial attention take two products, as in `model.methods.Ditto`. `DittoProducts.notes` says where
-operands are whole, zeros skipped.
+Exact. Operators whose differences cost more traffic than they save are of whole operands (`host.defo`). Scores of
+spatial attention take two products, as in `model.methods.Ditto`. `DittoProducts.notes` says where operands are whole,
+zeros skipped.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from torch import Tensor
 from host.allocate import Operand
 from host.build import Builder
 from host.constants import Weights
+from host.defo import candidates, worth_carrying
 from host.groups import Group
 from host.layouts import matrix_bytes
 from host.products import Attention, Products, by_columns
+from host.schedule import WHOLE
 from hw.control.isa import Opcode
 from model.networks import NetworkConfig
 
@@ -91,10 +94,22 @@ class DittoProducts(Products):
     def __init__(self, builder: Builder, network: NetworkConfig) -> None:
         super().__init__(builder, network)
         self.carried = Carried(builder)
+        self.carries = worth_carrying(network, builder.config, builder.bandwidth, WHOLE, self.share)
+        left = sorted({one.name for one in candidates(network)} - self.carries)
+        if left:
+            builder.whole = WHOLE
+            self.notes += (f"{', '.join(left)} of whole operands: at {builder.bandwidth:g} bytes a cycle a difference "
+                           "would cost more than it saves",)
+
+    def _differs(self) -> bool:
+        """The operator at hand is computed from differences."""
+        return self.builder.operator.rpartition(".")[2] in self.carries
 
     def linear(self, group: Group, left: Operand, weights: Weights, int8: Operand | None = None,
                shift: int = 0) -> Operand | None:
         """As `Products.linear`, on the accumulators of the timestep before."""
+        if not self._differs():
+            return super().linear(group, left, weights, int8, shift)
         before, piece = self._before(group, left, weights)
         if int8 is None:
             acc = self._product(group, left, before, weights)
@@ -108,6 +123,9 @@ class DittoProducts(Products):
 
     def columns(self, group: Group, left: Operand, weights: Weights) -> Iterator[tuple[int, Weights, Operand]]:
         """As `Products.columns`."""
+        if not self._differs():
+            yield from super().columns(group, left, weights)
+            return
         before, piece = self._before(group, left, weights)
         for first, part in by_columns(weights, self.network.dim):
             yield first, part, self._product(group, left, before, part)
@@ -134,7 +152,7 @@ class DittoProducts(Products):
 
     def attention(self, group: Group, qkv: Operand) -> Attention:
         """The attention of a group."""
-        if group.mapping is not None:
+        if group.mapping is not None or not self._differs():
             return super().attention(group, qkv)
         return DittoAttention(self.builder, self.network, group, qkv, self.carried)
 

@@ -36,7 +36,7 @@ class Lowering:
 
     Parameters
     ----------
-    network, config, method : see `lower`
+    network, config, method, bandwidth : see `lower`
     places : blocks whose constants have room at once; fewer than all are loaded anew with every step, with two places
         while the block before is computed
     under_way : groups whose intermediate results have room at once
@@ -45,12 +45,12 @@ class Lowering:
     """
 
     def __init__(self, network: QuantisedNetwork, config: MachineConfig, method: str, places: int,
-                 under_way: int) -> None:
+                 under_way: int, bandwidth: float | None = None) -> None:
         self.network, self.shape, self.config, self.method = network, network.config, config, method
         self.places, self.under_way = min(places, len(network.blocks)), under_way
         self.resident = self.places == len(network.blocks)
         skips = METHODS[method].skips and config.lane is Lane.DIGIT
-        self.builder = Builder(config, skips, THRESHOLD, METHODS[method].share if skips else 1.0)
+        self.builder = Builder(config, skips, THRESHOLD, METHODS[method].share if skips else 1.0, bandwidth)
         self.products = METHODS[method](self.builder, network.config)
         self._place_in_dram()
 
@@ -181,9 +181,12 @@ def check(shape: NetworkConfig, config: MachineConfig, method: str) -> None:
         raise VidaError(f"network cannot be mapped to {config.name}: " + "; ".join(problems))
 
 
-def lower(network: QuantisedNetwork, config: MachineConfig, method: str = "dense") -> Lowered:
+def lower(network: QuantisedNetwork, config: MachineConfig, method: str = "dense",
+          bandwidth: float | None = None) -> Lowered:
     """Programs and image of `network` by `method` on `config`: of the ways to keep constants the fastest.
 
+    bandwidth : bytes a cycle of the memory that the programs are for, both ways together; None: what the bus carries
+        in both. They run with any; what `ditto` carries is chosen by it.
     Raises VidaError for a method or a network that cannot be mapped, and for a buffer that is too small, with the
     smallest that is not.
     """
@@ -194,7 +197,7 @@ def lower(network: QuantisedNetwork, config: MachineConfig, method: str = "dense
     for places in dict.fromkeys((len(network.blocks), 2, 1)):
         for under_way in _choices(network.config, config):
             try:
-                found.append(Lowering(network, config, method, places, under_way).run())
+                found.append(Lowering(network, config, method, places, under_way, bandwidth).run())
                 break
             except DoesNotFit as error:
                 problem = error

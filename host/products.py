@@ -9,6 +9,7 @@ from host.allocate import Operand
 from host.build import Builder
 from host.constants import Weights
 from host.groups import Group
+from host.schedule import WHOLE
 from hw.config import TILE
 from model.networks import NetworkConfig
 
@@ -97,7 +98,7 @@ class SkippingProducts(Products):
     """Whole operands, of which zero digits are skipped."""
 
     skips = True
-    share = 0.7
+    share = WHOLE
 
 
 def by_columns(weights: Weights, cols: int) -> list[tuple[int, Weights]]:

@@ -14,6 +14,8 @@ from hw.control.isa import Instruction
 from model.exact.machine.matrix import tiles
 from model.exact.machine.vector import beats
 
+#: Share of the array's work that skipping zero digits leaves of whole operands, about: measured on `tiny`.
+WHOLE = 0.7
 #: Cycles before the first and after the last beat of an instruction (modelled constants).
 _MATMUL, _VECTOR, _MOVE = (12, 40), (24, 24), (40, 16)
 

@@ -111,7 +111,7 @@ def sample(network: str, config: MachineConfig, method: str, steps: int, count: 
         raise VidaError(f"{steps} steps: {', '.join(map(str, sorted(trained.modulation)))} can be sampled")
     if not 0 <= label < len(trained.noise):
         raise VidaError(f"class {label}: 0..{len(trained.noise) - 1} can be sampled")
-    lowered = lower(trained, config, method)
+    lowered = lower(trained, config, method, bus and bus.bandwidth)
     run, law, ended = Run(lowered), law_of(method), list[Outcome]()
     with tempfile.TemporaryDirectory(prefix="vida-run-") as folder:
         trace = Path(folder) / "trace"
