@@ -198,10 +198,13 @@ def simulate(bench: Annotated[list[str] | None, typer.Argument(help="benches to 
 def regress(seed: Seed = 1, outputs: Annotated[int, typer.Option(min=1, help="results to compare")] = 1_000_000,
             cycles: Annotated[int, typer.Option(min=1, help="of random programs on whole machines")] = 10_000_000,
             ) -> None:
-    """A million results of configurations that are no presets, and ten million cycles of programs, against the law."""
+    """A million results of configurations that are no presets, ten million cycles of programs, and sampling runs of
+    more machines, against the law. Sampling runs are kept: what was interrupted goes on."""
     from flow.benches import run_regression, run_soak
-    good = run_regression(seed, outputs, Console())
-    if not run_soak(seed, cycles, Console()) or not good:
+    from flow.long_runs import plan, run_long
+    console = Console()
+    good = [run_regression(seed, outputs, console), run_soak(seed, cycles, console), run_long(plan(), console)]
+    if not all(good):
         raise typer.Exit(1)
 
 
