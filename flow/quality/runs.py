@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from flow.inputs import digest
 from flow.results import FORMAT, read_json, write_json
 from hw.errors import VidaError
 from hw.workspace import build_folder
@@ -23,14 +24,11 @@ from model import checkpoints
 from model.approximate.measure import quality, sample_dense, sample_in_float, sample_setting, work_facts
 from model.approximate.settings import SETTINGS
 from model.autoencoder import to_pixels
-from model.exact.network import VIDEO_FRACTION_BITS
 from model.networks import preset
 from model.sample import STEP_CHOICES
 
 #: Names of the runs that every setting is compared with.
 DENSE, FLOAT = "dense", "float"
-_MODEL = Path(checkpoints.__file__).parent
-_LAW = ("exact", "approximate", "methods.py", "sample.py")
 
 
 @dataclass(frozen=True)
@@ -64,10 +62,10 @@ class Runs:
 
     def row(self, setting: str, steps: int) -> dict[str, Any]:
         """Facts of one run: see `model.approximate.measure`; `setting` may be "dense" too."""
-        path, digest = self._place(setting, steps)
+        path, key = self._place(setting, steps)
         if path.exists():
             kept = read_json(path)
-            if kept["digest"] == digest:
+            if kept["digest"] == key:
                 return kept
         real, dense = torch.from_numpy(self._float(steps)), self.videos(DENSE, steps)
         facts: dict[str, Any] = {"work_left": 1.0, "digits_left": 1.0, "bytes_left": 1.0}
@@ -79,7 +77,7 @@ class Runs:
             self._keep(path, videos)
         found = quality(self.order.network, *(self.pixels(each) for each in (videos, dense, real)))
         named = {"network": self.order.network, "setting": setting, "steps": steps, "videos": self.order.videos}
-        row = {"format": FORMAT, "digest": digest} | named | found | facts
+        row = {"format": FORMAT, "digest": key} | named | found | facts
         write_json(path, row)
         return row
 
@@ -112,8 +110,8 @@ class Runs:
     def _place(self, setting: str, steps: int) -> tuple[Path, str]:
         order = self.order
         words = (self._law, order.network, setting, str(SETTINGS.get(setting)), str(steps), str(order.videos))
-        digest = hashlib.sha256("|".join(words).encode()).hexdigest()[:16]
-        return self.folder / f"{order.network}-{setting}-{steps}-{digest}.json", digest
+        key = hashlib.sha256("|".join(words).encode()).hexdigest()[:16]
+        return self.folder / f"{order.network}-{setting}-{steps}-{key}.json", key
 
 
 def _save(path: Path, videos: np.ndarray) -> None:
@@ -127,11 +125,10 @@ def _save(path: Path, videos: np.ndarray) -> None:
 
 
 def _digest_of_files(network: str) -> str:
-    """Digest of the law and of the network's weights."""
-    state = hashlib.sha256(str(VIDEO_FRACTION_BITS).encode())
-    files = [file for part in _LAW for file in (*_MODEL.glob(part), *(_MODEL / part).rglob("*.py"))]
-    weights = [checkpoints.WEIGHTS / f"{network}{end}.safetensors" for end in ("", "_int8")]
-    for file in (*(file for file in sorted(files) if file.is_file()), *weights):
+    """Digest of what the law does (comments left out) and of the network's weights."""
+    state = hashlib.sha256(digest("model.approximate.measure", ()).encode())
+    for end in ("", "_int8"):
+        file = checkpoints.WEIGHTS / f"{network}{end}.safetensors"
         if not file.exists():
             raise VidaError(f"network {network} is not in the repository: no {file}")
         state.update(file.read_bytes())
