@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hw.errors import VidaError
+from hw.workspace import check_writable
 from model import vectors
 from model.approximate.config import Config, DittoConfig, ViDAConfig
 from model.attach import Attached, apply, calibrate
@@ -68,7 +68,7 @@ def trace(order: Order, console: Console) -> None:
     if order.reference not in METHODS:
         raise VidaError(f"unknown reference '{order.reference}': choose one of {', '.join(METHODS)}")
     subject = load_subject(order.model, order.weights, order.random, order.size)
-    _check_writable(order.output)
+    check_writable(order.output)
     capture = Capture(subject.name, order.steps, captured_steps(order.steps), order.rows, order.columns)
     with _progress(console) as bar:
         done = _run(subject, order, capture, bar)
@@ -96,17 +96,6 @@ def _run(subject: Subject, order: Order, capture: Capture, bar: Progress) -> Att
     with apply(subject.model, configs, calibration, layers=order.layers, record=capture) as attached:
         run("trace (int8)")()
     return attached
-
-
-def _check_writable(folder: Path) -> None:
-    place = folder
-    while not place.exists():
-        place = place.parent
-    try:
-        with tempfile.TemporaryDirectory(dir=place):
-            pass
-    except OSError as error:
-        raise VidaError(f"cannot write to {folder}: {error}") from error
 
 
 def _write(subject: Subject, order: Order, capture: Capture, done: Attached) -> None:

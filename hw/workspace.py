@@ -38,6 +38,18 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         raise VidaError(f"{what}: not valid TOML: {error}") from None
 
 
+def check_writable(folder: Path) -> None:
+    """Raise VidaError unless files can be written to `folder`, or the folder be made; for before a long run."""
+    place = Path(folder).absolute()
+    try:
+        while not place.exists():
+            place = place.parent
+        with tempfile.TemporaryDirectory(prefix=".vida-", dir=place):
+            pass
+    except OSError as error:
+        raise VidaError(f"cannot write to {folder}: {error.strerror}") from error
+
+
 @contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
     """Give a temporary folder; when the block ends well, move each file of it into `target` (made when missing).

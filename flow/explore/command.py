@@ -13,7 +13,7 @@ from flow.explore.cluster import Workers, read_options
 from flow.explore.space import configurations, load_space
 from flow.explore.sweep import Outcome, check, sweep
 from hw.errors import VidaError
-from hw.workspace import build_folder
+from hw.workspace import build_folder, check_writable
 from verif.operators import REFERENCES
 
 #: What the law's schedule may be off by, over all operators of a machine.
@@ -36,8 +36,8 @@ def explore(name: str, pdk: str | Path | None, libraries: list[str], workers: in
     check(machines.machines, space, pdk)
     given = read_options(options)
     table.need_parquet()
-    if output is not None and output.exists() and not output.is_dir():
-        raise VidaError(f"output {output}: is no folder")
+    if output is not None:
+        check_writable(output)
     console.print(f"{space.name}: {len(machines.machines)} machines, {len(machines.skipped)} combinations are none"
                   + (f" (first: {machines.skipped[0]})" if machines.skipped else ""))
     with Workers(workers, cluster, given) if workers else nullcontext() as crew:

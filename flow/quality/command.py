@@ -13,6 +13,7 @@ from flow.quality import pictures as drawn
 from flow.quality.judges import Judges
 from flow.quality.runs import Order, Runs, measure, number, table
 from hw.errors import VidaError
+from hw.workspace import check_writable
 from model import frechet
 from model.approximate.measure import COUNTED, LEAST
 
@@ -23,7 +24,16 @@ _CLASSES = ("original", "ditto", "vida.two-products", "vida.timesteps.snap-1")
 
 
 def run(orders: Sequence[Order], judges: Judges, markdown: Path | None, console: Console) -> None:
-    """Measure every order, print its table, draw its pictures; `markdown` gets all tables in one page."""
+    """Measure every order, print its table, draw its pictures; `markdown` gets all tables in one page.
+
+    Raises VidaError for a network without weights and for a page that cannot be written before anything runs.
+    """
+    if markdown is not None and markdown.is_dir():
+        raise VidaError(f"cannot write {markdown}: is a folder")
+    if markdown is not None:
+        check_writable(markdown.parent)
+    for order in orders:
+        Runs(order)
     pages = []
     for order in orders:
         runs, rows = measure(order, console)
@@ -34,6 +44,7 @@ def run(orders: Sequence[Order], judges: Judges, markdown: Path | None, console:
         pages.append(page(order, rows))
     if markdown is not None:
         try:
+            markdown.parent.mkdir(parents=True, exist_ok=True)
             markdown.write_text("\n\n".join([_head(orders), *pages]) + "\n", encoding="utf-8")
         except OSError as error:
             raise VidaError(f"cannot write {markdown}: {error.strerror}") from error

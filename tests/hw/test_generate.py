@@ -13,7 +13,7 @@ from hw.config import load_config
 from hw.errors import VidaError
 from hw.generate import generate
 from hw.version import VERSION
-from hw.workspace import written_whole
+from hw.workspace import check_writable, written_whole
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +107,12 @@ def test_what_makes_no_machine_is_refused(changes, message, tmp_path):
     with pytest.raises(VidaError, match=f"makes no machine: {message}"):
         generate(load_config("paper").replace(**changes), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_asked_before_a_long_run(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "folder"):
+        with pytest.raises(VidaError, match=f"cannot write to {folder}: Not a directory"):
+            check_writable(folder)
+    check_writable(tmp_path / "new" / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

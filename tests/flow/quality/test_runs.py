@@ -63,8 +63,17 @@ def test_tables_of_several_networks_in_one_page(measured, tmp_path, monkeypatch)
     command.run([ORDER], Judges(), tmp_path / "table.md", Console(quiet=True))
     text = (tmp_path / "table.md").read_text()
     assert "vida quality --network tiny --setting 'ditto' --setting 'cmc.5' --steps 20 --steps 8 --videos 1" in text
-    with pytest.raises(VidaError, match="cannot write"):
-        command.run([ORDER], Judges(), tmp_path / "none" / "table.md", Console(quiet=True))
+
+
+def test_what_cannot_be_written_or_measured_is_refused_before_anything_runs(measured, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "measure", lambda *_: pytest.fail("something ran"))
+    (tmp_path / "file").write_text("")
+    for page in (tmp_path, tmp_path / "file" / "table.md"):
+        with pytest.raises(VidaError, match=f"cannot write .*{page.parent.name}"):
+            command.run([ORDER], Judges(), page, Console(quiet=True))
+    monkeypatch.setattr(kept_runs.checkpoints, "WEIGHTS", tmp_path)
+    with pytest.raises(VidaError, match="network tiny is not in the repository"):
+        command.run([ORDER], Judges(), None, Console(quiet=True))
 
 
 def test_published_networks_judge_what_was_kept(measured):
