@@ -17,7 +17,7 @@ _BURST, _OUTSTANDING = 16, 8
 _LOAD_LEAD, _LOAD_TAIL = 8, 4
 #: STORE: from a command to its first beat, from the last one to done.
 _STORE_LEAD, _STORE_TAIL = 10, 4
-#: Beats of a STORE that have been read and are not on the bus.
+#: Beats of a STORE that have been read and are not on the bus; it reads on when half of them are.
 _AHEAD = 6
 
 
@@ -107,7 +107,7 @@ class StoreModel:
         beats, size = sum(count for count, _ in bursts(item, self.config)), self.config.line_bytes
         self.free = now + item["rows"] + 1
         stream = Stream([((False, item["buffer"] // self.config.buffer_lines), 1.0)],
-                        min(1.0, self.config.bus_bytes / size / self.memory.each, self.config.bus_bytes / size))
+                        min(1.0, self.config.bus_bytes / size))
         self.pending.append((beats, item["rows"] * item["lines"] / beats, now + _STORE_LEAD, stream, done))
         self.memory.at(now + _STORE_LEAD, self._begin)
 
@@ -136,11 +136,13 @@ class StoreModel:
             self.memory.at(now + self._pace(), self._beat)
         else:
             self.stalled = True
+            self.banks.remove(now, stream)
 
     def _gone(self, now, done) -> None:
         self.ahead -= 1
-        if self.stalled:
+        if self.stalled and self.ahead <= _AHEAD // 2:
             self.stalled = False
+            self.banks.add(now, self.current[0])
             self.memory.at(now + self._pace(), self._beat)
         if done:
             done(now + _STORE_TAIL)
