@@ -10,9 +10,8 @@ from host.bank_model import Banks, Stream
 from host.memory_model import Memory
 from hw.config import MachineConfig
 from hw.control.isa import Instruction
+from hw.memory.axi import BURST_BEATS, OUTSTANDING
 
-#: Beats of the longest burst; bursts under way.
-_BURST, _OUTSTANDING = 16, 8
 #: LOAD: from a command to its first address at the memory, from the last beat to done.
 _LOAD_LEAD, _LOAD_TAIL = 8, 4
 #: STORE: from a command to its first beat, from the last one to done.
@@ -23,7 +22,7 @@ _AHEAD = 6
 
 def bursts(item: Instruction, config: MachineConfig) -> Iterator[tuple[int, int]]:
     """(beats, bytes) of every burst: rows cut at multiples of the longest one."""
-    size, longest, beat = item["lines"] * config.line_bytes, _BURST * config.bus_bytes, config.bus_bytes
+    size, longest, beat = item["lines"] * config.line_bytes, BURST_BEATS * config.bus_bytes, config.bus_bytes
     for row in range(item["rows"]):
         address = item["dram"] + row * item["dram_pitch"]
         end = address + size
@@ -58,7 +57,7 @@ class LoadModel:
         self._ask(now)
 
     def _ask(self, now) -> None:
-        while self.pending and self.under_way < _OUTSTANDING:
+        while self.pending and self.under_way < OUTSTANDING:
             self.under_way += 1
             when, *burst = self.pending.popleft()
             self.memory.at(max(now, when), self._send, *burst)

@@ -16,13 +16,13 @@ from host.memory_model import Memory
 from host.mover_model import LoadModel, StoreModel
 from host.vector_model import VectorModel
 from hw.config import MachineConfig
+from hw.control.fetch import PREFETCH
 from hw.control.isa import BYTES, SEMAPHORES, Instruction, Opcode
+from hw.control.sequencer import QUEUED, STARTED
 
 #: Of a queue: opcode and index of the unit.
 Unit = tuple[Opcode, int]
 
-#: Instructions that wait in a unit's queue, that a unit has under way, that fetch has asked for or keeps.
-_QUEUED, _STARTED, _PREFETCH = 8, 8, 2
 #: From a free place of fetch to its request at the memory, and from its data to the sequencer.
 _ASK, _GOT = 5, 2
 #: From an instruction at the sequencer to the head of an empty queue; from a start to the command at the unit.
@@ -114,7 +114,7 @@ class _Run:
         return Prediction(round(self.last + _END), slots[:-1])
 
     def _ask(self, now) -> None:
-        if self.asked < len(self.program) and self.kept < _PREFETCH:
+        if self.asked < len(self.program) and self.kept < PREFETCH:
             self.kept += 1
             index = self.asked
             self.asked += 1
@@ -134,7 +134,7 @@ class _Run:
             item = self.program[self.here[0]]
             if item.opcode is not Opcode.END:
                 queue = self.queues[item.opcode, item["unit"]]
-                if len(queue.waiting) >= _QUEUED:
+                if len(queue.waiting) >= QUEUED:
                     return
                 queue.waiting.append((self.here[0], now + _QUEUE))
                 self.at(now + _QUEUE, self._try, (item.opcode, item["unit"]))
@@ -150,7 +150,7 @@ class _Run:
             return
         index, since = queue.waiting[0]
         item = self.program[index]
-        if since > now or len(queue.started) >= _STARTED or (item["fence"] and queue.started):
+        if since > now or len(queue.started) >= STARTED or (item["fence"] and queue.started):
             return
         if queue.offered:
             return

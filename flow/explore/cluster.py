@@ -52,7 +52,7 @@ class Workers:
                 self._cluster = _queue(kind)(**{"cores": 1, "processes": 1, **options})
                 self._cluster.scale(jobs=count)
             self._client = Client(self._cluster)
-        except (TypeError, ValueError, OSError) as error:
+        except (TypeError, ValueError, OSError, RuntimeError) as error:
             raise VidaError(f"cluster {kind}: {error}") from error
 
     def __enter__(self) -> Workers:

@@ -17,6 +17,8 @@ from hw.memory.halt import ends
 
 #: Bits of a program's length in instructions.
 LENGTH_BITS = 32
+#: Instructions asked for or kept.
+PREFETCH = 2
 
 
 class Fetch(Component):
@@ -51,7 +53,7 @@ class Fetch(Component):
 
     latency = 4
 
-    def __init__(self, config: MachineConfig, prefetch: int = 2) -> None:
+    def __init__(self, config: MachineConfig, prefetch: int = PREFETCH) -> None:
         self._config, self._prefetch = config, prefetch
         super().__init__({
             "start": In(1), "address": In(ADDRESS_BITS), "length": In(LENGTH_BITS),

@@ -17,6 +17,8 @@ from hw.control.fault import ADDRESS_BITS
 PAGE = 4096
 #: The one type of burst: the address goes up.
 INCR = 1
+#: Beats of the longest burst, and bursts under way, of the DMA.
+BURST_BEATS, OUTSTANDING = 16, 8
 #: Bits of a command's number of units.
 UNIT_BITS = 16
 

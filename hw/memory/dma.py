@@ -9,7 +9,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from hw.config import MachineConfig
 from hw.control.fault import Fault, FaultKind
-from hw.memory.axi import axi_signature, read_signature, write_signature
+from hw.memory.axi import BURST_BEATS, OUTSTANDING, axi_signature, read_signature, write_signature
 from hw.memory.axi_share import AxiReadShare
 from hw.memory.line_share import LineShare
 from hw.memory.lines import line_shape, read_layout, write_layout
@@ -48,7 +48,7 @@ class Dma(Component):
 
     latency = 4
 
-    def __init__(self, config: MachineConfig, burst_beats: int = 16, outstanding: int = 8) -> None:
+    def __init__(self, config: MachineConfig, burst_beats: int = BURST_BEATS, outstanding: int = OUTSTANDING) -> None:
         self._config, self._burst_beats, self._outstanding = config, burst_beats, outstanding
         command = stream.Signature(TransferLayout)
         super().__init__({

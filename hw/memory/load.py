@@ -10,7 +10,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from hw.config import TILE, MachineConfig
 from hw.control.fault import Access, Fault, FaultKind
 from hw.control.queue import RegisterQueue
-from hw.memory.axi import UNIT_BITS, read_signature
+from hw.memory.axi import BURST_BEATS, OUTSTANDING, UNIT_BITS, read_signature
 from hw.memory.axi_read import AxiReader
 from hw.memory.halt import ends, gate
 from hw.memory.lines import address_shape, line_shape, read_layout, write_layout
@@ -50,7 +50,7 @@ class Load(Component):
 
     latency = 3
 
-    def __init__(self, config: MachineConfig, burst_beats: int = 16, outstanding: int = 8) -> None:
+    def __init__(self, config: MachineConfig, burst_beats: int = BURST_BEATS, outstanding: int = OUTSTANDING) -> None:
         self._config, self._burst_beats, self._outstanding = config, burst_beats, outstanding
         super().__init__({
             "command": In(stream.Signature(TransferLayout)), "done": Out(1),

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from hw.config import MachineConfig
 from hw.control.fault import Access, Fault, FaultKind
 from hw.control.queue import RegisterQueue
-from hw.memory.axi import UNIT_BITS, write_signature
+from hw.memory.axi import BURST_BEATS, OUTSTANDING, UNIT_BITS, write_signature
 from hw.memory.axi_write import AxiWriter
 from hw.memory.halt import ends, gate
 from hw.memory.line_share import LineShare
@@ -53,7 +53,7 @@ class Store(Component):
 
     latency = 3
 
-    def __init__(self, config: MachineConfig, burst_beats: int = 16, outstanding: int = 8) -> None:
+    def __init__(self, config: MachineConfig, burst_beats: int = BURST_BEATS, outstanding: int = OUTSTANDING) -> None:
         self._config, self._burst_beats, self._outstanding = config, burst_beats, outstanding
         super().__init__({
             "command": In(stream.Signature(TransferLayout)), "done": Out(1),
