@@ -10,18 +10,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hw.config import PRESETS, load_config
+from flow.options import Libraries, Pdk, PdkOrNot, Preset, Seed
+from hw.config import load_config
 from hw.errors import VidaError
 from hw.version import VERSION
 
 app = typer.Typer(name="vida", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
                   help="Generator of accelerators for video diffusion transformers.")
-
-Preset = Annotated[str, typer.Option("--preset", "-p", metavar="NAME|FILE.toml",
-                                     help=f"configuration: {', '.join(PRESETS)}, or a TOML file")]
-Pdk = Annotated[Path | None, typer.Option("--pdk", envvar="VIDA_PDK", help="folder of Liberty files (.lib, .lib.gz)")]
-Libraries = Annotated[list[str] | None, typer.Option("--library", help="instead of the space's; may be repeated")]
-Seed = Annotated[int, typer.Option("--seed", help="seed of the random operands and stalls; printed")]
 
 
 def main() -> None:
@@ -49,8 +44,6 @@ def _options(version: Annotated[bool, typer.Option("--version", callback=_versio
 def run(pdk: Pdk = None, jobs: Annotated[int, typer.Option(min=1, max=16, help="steps side by side")] = 2) -> None:
     """The main job: cycles, area, quality, Verilog, and the report in build/report."""
     from flow import job
-    if pdk is not None and not pdk.is_dir():
-        raise VidaError(f"no folder of Liberty files: {pdk}")
     job.run(pdk, jobs)
 
 
@@ -86,7 +79,7 @@ def quality(network: Annotated[list[str] | None, typer.Option("--network", "-n",
 
 
 @app.command()
-def doctor(pdk: Pdk = None) -> None:
+def doctor(pdk: PdkOrNot = None) -> None:
     """Say which tools were found, and how to install what is missing. Exit status 1 if something needed is."""
     from flow.doctor import examine
     findings = examine(pdk)
@@ -182,6 +175,8 @@ def simulate(bench: Annotated[list[str] | None, typer.Argument(help="benches to 
     With --model: a sampling run of a trained network, every operator computed by the machine's Verilog, each step held
     against the law.
     """
+    if model is not None and bench:
+        raise VidaError(f"bench {bench[0]!r} and --model {model}: give one of both")
     if model is not None:
         from flow.whole_run import Order
         from flow.whole_run import simulate as whole

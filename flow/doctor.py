@@ -69,6 +69,6 @@ def _verilator() -> str:
 
 def _libraries(pdk: Path | None) -> Finding:
     names = liberty.available(pdk)
-    return Finding("Liberty files", bool(names),
-                   ", ".join(names) or "none: set VIDA_PDK to a folder of .lib or .lib.gz files",
+    none = "none: set VIDA_PDK to a folder of .lib or .lib.gz files" if pdk is None else f"none in {pdk}"
+    return Finding("Liberty files", bool(names), ", ".join(names) or none,
                    "um2 and picoseconds (else gate equivalents)", optional=True)

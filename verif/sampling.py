@@ -109,6 +109,8 @@ def sample(network: str, config: MachineConfig, method: str, steps: int, count: 
     trained = load_quantised(network)[0]
     if steps not in trained.modulation:
         raise VidaError(f"{steps} steps: {', '.join(map(str, sorted(trained.modulation)))} can be sampled")
+    if count is not None and not 1 <= count <= steps:
+        raise VidaError(f"{count} of {steps} steps: 1..{steps} can be run")
     if not 0 <= label < len(trained.noise):
         raise VidaError(f"class {label}: 0..{len(trained.noise) - 1} can be sampled")
     lowered = lower(trained, config, method, bus and bus.bandwidth)

@@ -172,7 +172,9 @@ def load_subject(name: str, weights: Path | None, random: bool, size: Size) -> S
     if source != "diffusers" or kind not in _STARTS:
         known = [f"diffusers:{one}" for one in _STARTS] + [f"network:{one}" for one in PRESETS]
         raise VidaError(f"unknown model '{name}': choose one of {', '.join(known)}")
-    if (weights is None) is not random:
+    if weights is not None and random:
+        raise VidaError(f"{name} with --weights {weights} and --random-weights: give one of both")
+    if weights is None and not random:
         raise VidaError(f"{name} needs --weights DIR, a folder with config.json and safetensors, or --random-weights "
                         "for a tiny model without any")
     model = random_weights(kind) if weights is None else load_folder(kind, weights)

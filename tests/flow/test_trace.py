@@ -79,6 +79,7 @@ WRONG = {
     "network": ({"model": "network:huge"}, "unknown model 'network:huge'"),
     "no weights": ({"model": "diffusers:DiTTransformer2DModel"}, "needs --weights DIR"),
     "no folder": ({"model": "diffusers:DiTTransformer2DModel", "weights": "none"}, "no such folder"),
+    "both": ({"model": "diffusers:DiTTransformer2DModel", "weights": "none", "random": True}, "give one of both"),
     "random network": ({"random": True}, "is a trained network of fixed size"),
     "reference": ({"reference": "layer"}, "unknown reference 'layer': choose one of none, timestep"),
     "layers": ({"layers": ("head", "tail")}, "no covered layer is named 'tail'"),
