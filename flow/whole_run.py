@@ -14,7 +14,9 @@ from rich.table import Table
 from torch import Tensor
 
 from flow.pictures import frames
+from host.foresee import Foresight
 from host.listing import instructions, work
+from host.predict import Prediction
 from hw.config import MachineConfig
 from hw.errors import VidaError
 from hw.workspace import build_folder
@@ -56,16 +58,18 @@ def simulate(order: Order, console: Console) -> bool:
 
         run = sample(order.network, config, method, order.steps, order.count, order.label, Bus(order.bandwidth), tell,
                      order.waves)
+    last = len(run.steps) - 1
+    prediction = Foresight(run.lowered, order.steps, [last], order.label).step(last, order.bandwidth)
     folder = build_folder("runs", f"{config.name}-{order.network}-{method}-{order.steps}")
-    keep(run, folder)
-    console.print(operator_table(run))
-    for line in lines(run, order):
+    keep(run, prediction, folder)
+    console.print(operator_table(run, prediction))
+    for line in lines(run, order, prediction):
         console.print(line, soft_wrap=True)
     console.print(f"timeline.json (Perfetto, chrome://tracing), listing.txt, frames.png in {folder}", soft_wrap=True)
     return run.exact == len(run.steps)
 
 
-def lines(run: Run, order: Order) -> list[str]:
+def lines(run: Run, order: Order, prediction: Prediction) -> list[str]:
     """The run in a few sentences; every figure is measured unless it says otherwise."""
     total, config = run.total(), run.lowered.config
     close = psnr(to_float(run.video), float_videos(order.network, order.steps, order.label + 1)[order.label])
@@ -74,24 +78,27 @@ def lines(run: Run, order: Order) -> list[str]:
     return [
         f"{run.exact} of {len(run.steps)} steps equal the law bit for bit"
         + (f"; PSNR of the video to float {close:.2f} dB" if len(run.steps) == order.steps else ""),
-        f"{run.cycles:,} cycles; {run.predicted * len(run.steps):,} modelled, if skipping leaves "
-        f"{run.lowered.share:.0%} of the array's work; utilisation {run.utilisation():.3f} (products in range, zeros "
-        "included)",
+        f"{run.cycles:,} cycles; the last step {run.steps[-1].cycles:,}, {prediction.cycles:,} predicted from its "
+        f"operands; utilisation {run.utilisation():.3f} (products in range, zeros included)",
         "array stalled, cycles of all groups: " + ", ".join(f"{what} {count:,}" for what, count in waits.items()),
         f"{total['bus_read'] * config.bus_bytes:,} bytes read, {total['bus_written'] * config.bus_bytes:,} written; "
         f"{sum(total[f'{peg}_digits'] for peg in group):,} digits issued",
         f"{run.simulated / run.cpu_seconds:,.0f} simulated cycles a CPU second"]
 
 
-def operator_table(run: Run) -> Table:
-    """Cycles of each unit by operator, of the last step."""
+def operator_table(run: Run, prediction: Prediction) -> Table:
+    """Cycles of each unit by operator, of the last step, measured and predicted."""
     found, done = operator_cycles(run), work(run.lowered.step, run.lowered.operators, run.lowered.config)
-    table = Table("operator", "unit", "instructions", "products", "cycles", "share", "bytes", box=None, pad_edge=False)
+    foreseen = prediction.operators(run.lowered.step.instructions, run.lowered.operators)
+    table = Table("operator", "unit", "instructions", "products", "cycles", "predicted", "share", "bytes", box=None,
+                  pad_edge=False)
     for name, units in sorted(found.items(), key=lambda item: list(done).index(item[0]) if item[0] in done else -1):
         entry = done.get(name)
         for unit, cycles in units.items():
+            predicted = foreseen.get(name, {}).get(unit, 0)
             table.add_row(name, unit, str(entry.instructions) if entry else "", f"{entry.products:,}" if entry else "",
-                          f"{cycles:,}", f"{cycles / run.steps[-1].cycles:.1%}", f"{entry.bytes:,}" if entry else "")
+                          f"{cycles:,}", f"{predicted:,}", f"{cycles / run.steps[-1].cycles:.1%}",
+                          f"{entry.bytes:,}" if entry else "")
     return table
 
 
@@ -105,10 +112,11 @@ def trace_events(spans: list[Span], operators: tuple[str, ...]) -> dict:
     return {"displayTimeUnit": "ns", "traceEvents": names + events}
 
 
-def keep(run: Run, folder: Path) -> None:
+def keep(run: Run, prediction: Prediction, folder: Path) -> None:
     """Write timeline, listing and frames of a run."""
     (folder / "timeline.json").write_text(json.dumps(trace_events(run.spans, run.lowered.operators)))
-    (folder / "listing.txt").write_text(instructions(run.lowered.step, run.lowered.operators))
+    (folder / "listing.txt").write_text(instructions(run.lowered.step, run.lowered.operators,
+                                                         prediction.slots))
     (folder / "frames.png").write_bytes(frames([("machine", contact(to_float(run.video)))], 6))
 
 

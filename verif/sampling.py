@@ -72,11 +72,6 @@ class Run:
         """Steps whose video is the law's."""
         return sum(step.exact for step in self.steps)
 
-    @property
-    def predicted(self) -> int:
-        """Cycles of one step by the host's model."""
-        return self.lowered.step.cycles
-
     def total(self) -> Counter[str]:
         """Counters over all steps."""
         counters: Counter[str] = Counter()
