@@ -9,7 +9,7 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from hw.config import TILE, MachineConfig
-from hw.memory.operands import MATMUL, loops, set_walk
+from hw.memory.operands import MATMUL, kept, loops, part_of, set_walk
 from hw.memory.walker import Walker
 from hw.payloads import Init, job_layout
 
@@ -39,12 +39,13 @@ class JobIssuer(Component):
         m = Module()
         columns = self._config.columns
         m.submodules.walker = walker = Walker(self._config, 2)
-        now, slot, job = Signal(MATMUL), Signal(), self.job.p
-        set_walk(m, walker, loops(self._config, self.command.p), ())
-        m.d.comb += [walker.command.valid.eq(self.command.valid), self.command.ready.eq(walker.command.ready),
-                     self.job.valid.eq(walker.place.valid), walker.place.ready.eq(self.job.ready)]
+        now = Signal(part_of(MATMUL, "rows", "cols", "k", "init", "init_transposed", "emit_accumulators", "emit_int8",
+                             "threshold", "tag"))
+        slot, job = Signal(), self.job.p
+        set_walk(m, walker, self.command, loops(self._config, self.command.p), ())
+        m.d.comb += [self.job.valid.eq(walker.place.valid), walker.place.ready.eq(self.job.ready)]
         with m.If(self.command.valid & self.command.ready):
-            m.d.sync += now.eq(self.command.payload)
+            m.d.sync += kept(self.command.p, now)
         last_tile, last_panel = walker.place.p.end
         with m.If(self.job.valid & self.job.ready & last_panel):
             m.d.sync += slot.eq(~slot)

@@ -20,8 +20,18 @@ from hw.payloads import left_layout, native_layout, right_layout
 AHEAD = 2
 
 
-#: A loader takes the whole instruction and uses the fields that concern it.
+#: What every part of a matmul unit is handed; it keeps the fields that concern it.
 MATMUL = layout(Opcode.MATMUL)
+
+
+def part_of(instruction: data.StructLayout, *names: str) -> data.StructLayout:
+    """Fields of an instruction: the others need no registers."""
+    return data.StructLayout({name: instruction[name].shape for name in names})
+
+
+def kept(given, part) -> list:
+    """Statements: `part`, a signal of such a layout, has the fields that an instruction gives."""
+    return [part[name].eq(given[name]) for name, _field in part.shape()]
 
 
 def steps(extent, each: int):
@@ -34,9 +44,10 @@ def loops(config: MachineConfig, p) -> tuple:
     return steps(p.cols, config.columns), steps(p.rows, TILE)
 
 
-def set_walk(m: Module, walker: Walker, counts, strides, **fields) -> None:
-    """The walker's next command."""
+def set_walk(m: Module, walker: Walker, source, counts, strides, wanted=1, **fields) -> None:
+    """The walker's next command, one for each of the stream `source`; those that are not `wanted` are passed over."""
     walk = walker.command.p
+    m.d.comb += [walker.command.valid.eq(source.valid & wanted), source.ready.eq(walker.command.ready | ~wanted)]
     m.d.comb += [walk.count[n].eq(count) for n, count in enumerate(counts)]
     m.d.comb += [walk.stride[n].eq(stride) for n, stride in enumerate(strides)]
     m.d.comb += [walk[name].eq(value) for name, value in fields.items()]
@@ -93,21 +104,24 @@ class LeftLoader(Component):
 
     def elaborate(self, platform):
         m = Module()
-        sides, queues = ("current", "reference", "beats"), {}
-        for side in sides:
-            m.submodules[f"{side}_queue"] = queues[side] = RegisterQueue(MATMUL, AHEAD)
-            m.d.comb += queues[side].i.payload.eq(self.command.payload)
-        fork(m, self.command, [queues[side].i for side in sides])
-        join_outside(m, [self._walk(m, side, queues[side].o).outside for side in sides[:2]], self.outside)
+        common, queues = ("rows", "cols", "k", "left_word"), {}
+        fields = {"current": ("current", "left_pitch"), "reference": ("reference", "left_pitch", "use_reference"),
+                  "beats": ("use_reference", "skip")}
+        for side, own in fields.items():
+            m.submodules[f"{side}_queue"] = queues[side] = RegisterQueue(part_of(MATMUL, *common, *own), AHEAD)
+            m.d.comb += kept(self.command.p, queues[side].i.p)
+        fork(m, self.command, [queue.i for queue in queues.values()])
+        walkers = [self._walk(m, side, queues[side].o) for side in ("current", "reference")]
+        join_outside(m, [walker.outside for walker in walkers], self.outside)
         self._send(m, queues["beats"].o)
         return m
 
     def _walk(self, m: Module, side: str, command) -> Walker:
         m.submodules[side] = walker = Walker(self._config, 3)
         p, wanted = command.p, command.p.use_reference if side == "reference" else 1
-        m.d.comb += [walker.command.valid.eq(command.valid & wanted), command.ready.eq(walker.command.ready | ~wanted)]
-        set_walk(m, walker, (*loops(self._config, p), steps(p.k + TILE * p.left_word, self._config.columns)),
-                 (0, p.left_pitch, 1), address=p[side])
+        set_walk(m, walker, command,
+                 (*loops(self._config, p), steps(p.k + TILE * p.left_word, self._config.columns)),
+                 (0, p.left_pitch, 1), wanted, address=p[side])
         ask(m, walker, getattr(self, f"{side}_request"))
         return walker
 
@@ -115,11 +129,10 @@ class LeftLoader(Component):
         """Beats of one line after the other; a panel ends within a line."""
         config, each = self._config, self._columns
         m.submodules.beats = beats = Walker(config, 3)
-        now = Signal(MATMUL)
-        set_walk(m, beats, (*loops(config, command.p), steps(command.p.k, each)), ())
-        m.d.comb += [beats.command.valid.eq(command.valid), command.ready.eq(beats.command.ready)]
+        now = Signal(part_of(MATMUL, "k", "left_word", "use_reference", "skip"))
+        set_walk(m, beats, command, (*loops(config, command.p), steps(command.p.k, each)), ())
         with m.If(command.valid & command.ready):
-            m.d.sync += now.eq(command.payload)
+            m.d.sync += kept(command.p, now)
 
         parts = config.columns // each
         part, first, last, whole = Signal(range(max(2, parts))), Signal(range(max(2, parts))), Signal(), Signal()
@@ -185,9 +198,11 @@ class RightLoader(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.walk_queue = places = RegisterQueue(MATMUL, AHEAD)
-        m.submodules.row_queue = rows = RegisterQueue(MATMUL, AHEAD)
-        m.d.comb += [queue.i.payload.eq(self.command.payload) for queue in (places, rows)]
+        common = "cols", "k", "right_transposed"
+        walk = part_of(MATMUL, *common, "right", "right_pitch", "right_word")
+        m.submodules.walk_queue = places = RegisterQueue(walk, AHEAD)
+        m.submodules.row_queue = rows = RegisterQueue(part_of(MATMUL, *common), AHEAD)
+        m.d.comb += [*kept(self.command.p, places.i.p), *kept(self.command.p, rows.i.p)]
         fork(m, self.command, [places.i, rows.i])
         self._walk(m, places.o)
         self._send(m, rows.o)
@@ -196,8 +211,7 @@ class RightLoader(Component):
     def _walk(self, m: Module, command) -> None:
         m.submodules.walker = walker = Walker(self._config, 2, worded=1)
         p, turned = command.p, command.p.right_transposed
-        m.d.comb += [walker.command.valid.eq(command.valid), command.ready.eq(walker.command.ready)]
-        set_walk(m, walker, (steps(p.cols, self._config.columns), steps(p.k, TILE)),
+        set_walk(m, walker, command, (steps(p.cols, self._config.columns), steps(p.k, TILE)),
                  (Mux(turned, p.right_pitch << exact_log2(self._config.ccpes), 1), Mux(turned, 1, p.right_pitch)),
                  address=p.right, transposed=turned, word=p.right_word, pitch=p.right_pitch)
         ask(m, walker, self.request)
@@ -206,8 +220,7 @@ class RightLoader(Component):
     def _send(self, m: Module, command) -> None:
         m.submodules.rows = rows = Walker(self._config, 2)
         p, transposed = command.p, Signal()
-        set_walk(m, rows, (steps(p.cols, self._config.columns), p.k), ())
-        m.d.comb += [rows.command.valid.eq(command.valid), command.ready.eq(rows.command.ready)]
+        set_walk(m, rows, command, (steps(p.cols, self._config.columns), p.k), ())
         with m.If(command.valid & command.ready):
             m.d.sync += transposed.eq(p.right_transposed)
         row, last, line = Signal(range(TILE)), Signal(), self.data.p

@@ -11,7 +11,7 @@ from hw.config import TILE, MachineConfig
 from hw.control.fork import fork
 from hw.control.queue import RegisterQueue
 from hw.memory.lines import write_layout
-from hw.memory.operands import AHEAD, MATMUL, loops, set_walk
+from hw.memory.operands import AHEAD, MATMUL, kept, loops, part_of, set_walk
 from hw.memory.walker import OutsideLayout, Walker, join_outside
 from hw.payloads import int8_layout, result_layout
 
@@ -59,8 +59,9 @@ class ResultWriter(Component):
         sinks, finished, walkers = [], [], [Walker(self._config, 3) for _ in SIDES]
         for side, walker in zip(SIDES, walkers, strict=True):
             m.submodules[side] = walker
-            m.submodules[f"{side}_queue"] = queue = RegisterQueue(MATMUL, AHEAD)
-            m.d.comb += queue.i.payload.eq(self.command.payload)
+            fields = part_of(MATMUL, "rows", "cols", f"emit_{side}", side, SIDES[side])
+            m.submodules[f"{side}_queue"] = queue = RegisterQueue(fields, AHEAD)
+            m.d.comb += kept(self.command.p, queue.i.p)
             sinks.append(queue.i)
             finished.append(self._side(m, side, queue.o, walker))
         join_outside(m, [walker.outside for walker in walkers], self.outside)
@@ -74,9 +75,8 @@ class ResultWriter(Component):
         """Rows of one kind to their addresses, line by line or four rows to one; returns when a command is finished."""
         p, rows, write = command.p, getattr(self, side), getattr(self, f"{side}_write")
         wide, wanted = side == "accumulators", p[f"emit_{side}"]
-        m.d.comb += [walker.command.valid.eq(command.valid & wanted), command.ready.eq(walker.command.ready | ~wanted)]
-        set_walk(m, walker, (*loops(self._config, p), TILE), (TILE if wide else 1, p[SIDES[side]], int(wide)),
-                 address=p[side])
+        set_walk(m, walker, command, (*loops(self._config, p), TILE), (TILE if wide else 1, p[SIDES[side]], int(wide)),
+                 wanted, address=p[side])
         m.d.comb += [write.valid.eq(rows.valid & walker.place.valid), rows.ready.eq(write.ready & walker.place.valid),
                      walker.place.ready.eq(write.ready & rows.valid), write.p.address.eq(walker.place.p.address)]
         values = [Signal(signed(32 if wide else 8), name=f"{side}_{n}") for n in range(self._config.columns)]

@@ -11,7 +11,7 @@ from amaranth.utils import exact_log2
 from hw.config import TILE, MachineConfig
 from hw.control.fork import fork
 from hw.control.queue import RegisterQueue
-from hw.memory.operands import AHEAD, MATMUL, ask, loops, reader_ports, set_walk
+from hw.memory.operands import AHEAD, MATMUL, ask, kept, loops, part_of, reader_ports, set_walk, steps
 from hw.memory.walker import OutsideLayout, Walker
 from hw.numerics import MULTIPLIER_BITS, SHIFT_MAX
 from hw.payloads import Init, init_layout, scale_layout
@@ -48,18 +48,18 @@ class InitLoader(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = RegisterQueue(MATMUL, AHEAD)
+        fields = part_of(MATMUL, "rows", "cols", "init", "init_transposed", "init_address", "init_pitch")
+        m.submodules.queue = queue = RegisterQueue(fields, AHEAD)
         m.submodules.walker = walker = Walker(self._config, 3, worded=1)
-        m.d.comb += [queue.i.payload.eq(self.command.payload), queue.i.valid.eq(self.command.valid),
+        m.d.comb += [*kept(self.command.p, queue.i.p), queue.i.valid.eq(self.command.valid),
                      self.command.ready.eq(queue.i.ready)]
         p, pitch = queue.o.p, queue.o.p.init_pitch
         tile = Init(p.init) == Init.TILE
         turned = tile & p.init_transposed
-        set_walk(m, walker, (*loops(self._config, p), Mux(tile, TILE, 1)),
+        set_walk(m, walker, queue.o, (*loops(self._config, p), Mux(tile, TILE, 1)),
                  (Mux(turned, pitch << exact_log2(self._config.ccpes), Mux(tile, TILE, 1)),
                   Mux(turned, TILE, Mux(tile, pitch, 0)), 1),
                  address=p.init_address, transposed=turned, pitch=pitch)
-        m.d.comb += [walker.command.valid.eq(queue.o.valid), queue.o.ready.eq(walker.command.ready)]
         ask(m, walker, self.request)
         m.d.comb += self.outside.eq(walker.outside)
         m.d.comb += [self.init.valid.eq(self.data.valid), self.data.ready.eq(self.init.ready)]
@@ -94,16 +94,14 @@ class ScaleLoader(Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        m.submodules.walk_queue = places = RegisterQueue(MATMUL, AHEAD)
-        m.submodules.beat_queue = panels = RegisterQueue(MATMUL, AHEAD)
+        m.submodules.walk_queue = places = RegisterQueue(part_of(MATMUL, "cols", "scale"), AHEAD)
+        m.submodules.beat_queue = panels = RegisterQueue(part_of(MATMUL, "rows", "cols", "shift"), AHEAD)
         m.submodules.walker = walker = Walker(config, 1)
         m.submodules.beats = beats = Walker(config, 2)
-        m.d.comb += [queue.i.payload.eq(self.command.payload) for queue in (places, panels)]
+        m.d.comb += [*kept(self.command.p, places.i.p), *kept(self.command.p, panels.i.p)]
         fork(m, self.command, [places.i, panels.i])
-        set_walk(m, walker, loops(config, places.o.p)[:1], (1,), address=places.o.p.scale)
-        set_walk(m, beats, loops(config, panels.o.p), ())
-        m.d.comb += [walker.command.valid.eq(places.o.valid), places.o.ready.eq(walker.command.ready),
-                     beats.command.valid.eq(panels.o.valid), panels.o.ready.eq(beats.command.ready)]
+        set_walk(m, walker, places.o, (steps(places.o.p.cols, config.columns),), (1,), address=places.o.p.scale)
+        set_walk(m, beats, panels.o, loops(config, panels.o.p), ())
         ask(m, walker, self.request)
         m.d.comb += self.outside.eq(walker.outside)
 

@@ -12,13 +12,15 @@ from hw.control.isa import Opcode, VectorOp, layout
 from hw.control.queue import RegisterQueue
 from hw.memory.buffer import LINES_AHEAD
 from hw.memory.lines import write_layout
-from hw.memory.operands import AHEAD, reader_ports
+from hw.memory.operands import AHEAD, kept, part_of, reader_ports
 from hw.memory.walker import OutsideLayout
 from hw.vector.operations import STREAMS, TWICE, Op, output_layout
 from hw.vector.rows import RowWalker, slice_layout
 
-#: The instruction that readers and writer take whole.
+#: What readers and writer are handed; they keep the fields of their operand.
 VECTOR = layout(Opcode.VECTOR)
+#: How often its rows are walked, and where they lie.
+_ROWS = ("op", "rows", "cols", "inner", "inner_stride", "outer_stride")
 #: Bytes of an element of each operand that is a matrix.
 WIDTHS: dict[str, dict[VectorOp, int]] = {
     "x": {VectorOp.REQUANTISE16: 2, VectorOp.LAYERNORM: 2, VectorOp.SOFTMAX: 4, VectorOp.NORMALISE: 4,
@@ -33,11 +35,16 @@ def uses(name: str, op) -> Cat:
     return Cat(op == one.value for one in some).any()
 
 
+def fields_of(name: str) -> data.StructLayout:
+    """What concerns the walk over operand `name`."""
+    own = [f"{name}_pitch", f"{name}_mapped"] if name in WIDTHS else []
+    return part_of(VECTOR, *_ROWS, name, *own, *(["x_transposed"] if name == "x" else []))
+
+
 def set_rows(m: Module, name: str, p, walker: RowWalker) -> None:
     """The walk over an operand: a matrix by rows, or a row of parameters again and again."""
     walk = walker.command.p
-    fields = ("rows", "cols", "inner", "inner_stride", "outer_stride")
-    m.d.comb += [walk[field].eq(p[field]) for field in fields]
+    m.d.comb += [walk[field].eq(p[field]) for field in _ROWS[1:]]
     m.d.comb += [walk.address.eq(p[name])]
     if name not in WIDTHS:
         m.d.comb += [walk.same.eq(1), walk.width.eq(1)]
@@ -82,11 +89,11 @@ class RowReader(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = RegisterQueue(VECTOR, AHEAD)
+        m.submodules.queue = queue = RegisterQueue(fields_of(self._name), AHEAD)
         m.submodules.walker = walker = RowWalker(self._config)
         m.submodules.asked = asked = RegisterQueue(slice_layout(self._config), LINES_AHEAD + 1)
         command, wanted = queue.o, uses(self._name, queue.o.p.op)
-        m.d.comb += [queue.i.payload.eq(self.command.payload), queue.i.valid.eq(self.command.valid),
+        m.d.comb += [*kept(self.command.p, queue.i.p), queue.i.valid.eq(self.command.valid),
                      self.command.ready.eq(queue.i.ready), walker.command.valid.eq(command.valid & wanted),
                      command.ready.eq(walker.command.ready | ~wanted)]
         set_rows(m, self._name, command.p, walker)
@@ -176,9 +183,9 @@ class RowWriter(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = RegisterQueue(VECTOR, AHEAD)
+        m.submodules.queue = queue = RegisterQueue(fields_of("out"), AHEAD)
         m.submodules.walker = walker = RowWalker(self._config)
-        m.d.comb += [queue.i.payload.eq(self.command.payload), queue.i.valid.eq(self.command.valid),
+        m.d.comb += [*kept(self.command.p, queue.i.p), queue.i.valid.eq(self.command.valid),
                      self.command.ready.eq(queue.i.ready), walker.command.valid.eq(queue.o.valid),
                      queue.o.ready.eq(walker.command.ready)]
         set_rows(m, "out", queue.o.p, walker)
