@@ -66,7 +66,7 @@ def available(folder: str | Path | None = None) -> list[str]:
 
 
 def outline(file: Path) -> Path:
-    """A kept copy of a plain Liberty file without timing and power, a fiftieth of it: enough for areas and flip-flops."""
+    """A kept copy of a plain Liberty file without timing and power: a fiftieth, enough for areas and flip-flops."""
     return _kept(file, f"outline-{file.name}", lambda: _without_tables(file.read_text()).encode())
 
 
