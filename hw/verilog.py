@@ -68,7 +68,7 @@ def to_rtlil(component: Component, name: str | None = None) -> tuple[str, str, l
 def _rare_collection() -> Iterator[None]:
     """Half of a conversion is the collector walking over millions of objects that are all still in use."""
     usual = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 50)
+    gc.set_threshold(1_000_000, 50, 50)
     try:
         yield
     finally:
