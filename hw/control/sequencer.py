@@ -74,13 +74,13 @@ class Sequencer(Component):
             with m.If(~decoder.legal):
                 m.d.sync += [self.fault.kind.eq(FaultKind.INSTRUCTION), self.fault.access.eq(Access.FETCH)]
         for u in range(len(self.units)):
-            self._unit(m, u, decoder, tokens, room, waiting, accepts & ~stopped)
+            self._unit(m, u, decoder, tokens, room, waiting, accepts, stopped)
         m.d.comb += self.finished.eq(ending & ~waiting.any() & ~self.busy.any() & ~stopped & ~tokens.overflow)
         self._give_up(m, tokens, waiting, ending | (self.i.valid & ~accepts), stopped)
         m.d.comb += [self.fault.address.eq(taken - 1), self.fault_tag.eq(last_tag)]
         return m
 
-    def _unit(self, m: Module, u: int, decoder, tokens, room, waiting, accepts) -> None:
+    def _unit(self, m: Module, u: int, decoder, tokens, room, waiting, accepts, stopped) -> None:
         """The queue of a unit, its next instruction, and what those under way will signal."""
         m.submodules[f"queue_{u}"] = queue = SyncFIFOBuffered(width=8 * BYTES, depth=QUEUED)
         m.submodules[f"signals_{u}"] = signals = RegisterQueue(Started, STARTED)
@@ -90,7 +90,8 @@ class Sequencer(Component):
             queue.w_data.eq(self.i.payload), queue.w_en.eq(self.i.valid & accepts & decoder.legal & decoder.unit[u]),
             room[u].eq(queue.w_rdy), waiting[u].eq(queue.r_level.any()),
             tokens.wait[u].eq(head.wait), queue.r_en.eq(start),
-            tokens.ready[u].eq(queue.r_rdy & ~command.valid & signals.i.ready & ~(head.fence & signals.o.valid)),
+            tokens.ready[u].eq(queue.r_rdy & ~command.valid & signals.i.ready & ~(head.fence & signals.o.valid)
+                               & ~stopped),
             signals.i.valid.eq(start), signals.i.p.signal.eq(head.signal), signals.i.p.tag.eq(head.tag),
             self.tag[u].eq(signals.o.p.tag), signals.o.ready.eq(self.done[u]),
             tokens.signal[u].eq(signals.o.p.signal), tokens.done[u].eq(self.done[u]),

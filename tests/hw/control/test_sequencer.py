@@ -98,6 +98,14 @@ def test_deadlock_is_reported():
     assert fault is FaultKind.DEADLOCK and [n for n, _ in events] == [0, 0]
 
 
+def test_nothing_starts_after_a_fault():
+    program = [instruction(Opcode.LOAD, signal=1), instruction(Opcode.LOAD), instruction(Opcode.VECTOR, wait=1),
+               bytes([255]) * len(encode(instruction(Opcode.END)))]
+    for seed in range(4):
+        events, fault = simulate(program, seed, slow=0.98)
+        assert fault is FaultKind.INSTRUCTION and (2, "start") not in events
+
+
 def test_too_many_signals_are_reported():
     program = [instruction(Opcode.LOAD, signal=4) for _ in range(256)]
     assert simulate([*program, instruction(Opcode.END)])[1] is FaultKind.TOKEN
