@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def run(orders: Sequence[Order], judges: Judges, markdown: Path | None, console:
     if markdown is not None:
         try:
             markdown.parent.mkdir(parents=True, exist_ok=True)
-            markdown.write_text("\n\n".join([_head(orders), *pages]) + "\n", encoding="utf-8")
+            markdown.write_text("\n\n".join([_head(orders, markdown), *pages]) + "\n", encoding="utf-8")
         except OSError as error:
             raise VidaError(f"cannot write {markdown}: {error.strerror}") from error
 
@@ -86,22 +87,27 @@ def page(order: Order, rows: Sequence[dict[str, Any]]) -> str:
                      *[f"{share:.1f}"] * 3, *[""] * len(row["judged"]))
             lines.append("| " + " | ".join(cells) + " |")
         parts.append("\n".join(lines))
-        shown = (f"{row['setting']} " + " / ".join(f"{100 * share:.1f}" for share in row["classes"])
-                 for row in rows if row["steps"] == steps and row["setting"] in _CLASSES)
-        parts.append(f"Operands without a digit, of one, of two, in %, by multiplications: {', '.join(shown)}.")
+        shown = [f"{row['setting']} " + " / ".join(f"{100 * share:.1f}" for share in row["classes"])
+                 for row in rows if row["steps"] == steps and row["setting"] in _CLASSES]
+        if shown:
+            parts.append(f"Operands without a digit, of one, of two, in %, by multiplications: {', '.join(shown)}.")
     return "\n\n".join(parts)
 
 
-def _head(orders: Sequence[Order]) -> str:
+def _head(orders: Sequence[Order], markdown: Path) -> str:
     networks = " ".join(f"--network {order.network}" for order in orders)
     first = orders[0]
-    chosen = " ".join(f"--setting '{name}'" for name in first.settings)
+    chosen = textwrap.fill(" ".join(f"--setting={name}" for name in first.settings), 110, break_on_hyphens=False,
+                           break_long_words=False).replace("\n", " \\\n        ")
     steps = " ".join(f"--steps {count}" for count in first.steps)
-    return f"""# Table of all methods
+    names = ", ".join(order.network for order in orders)
+    return f"""# Methods on {names}
 
 Written by
 
-    vida quality {networks} {chosen} {steps} --videos {first.videos} --markdown docs/methods/table.md
+    vida quality {networks} {steps} --videos {first.videos} \\
+        {chosen} \\
+        --markdown {markdown}
 
 PSNR in dB and SSIM against int8 dense of the same starting noise and as many steps; PSNR also against float of the
 same. MACs, digits and bytes left in % of int8 dense of as many steps (a digit product is 4 x 8 bits, int8 has two an

@@ -62,7 +62,9 @@ def test_tables_of_several_networks_in_one_page(measured, tmp_path, monkeypatch)
     monkeypatch.setenv("VIDA_BUILD", str(runs.folder.parent))
     command.run([ORDER], Judges(), tmp_path / "table.md", Console(quiet=True))
     text = (tmp_path / "table.md").read_text()
-    assert "vida quality --network tiny --setting 'ditto' --setting 'cmc.5' --steps 20 --steps 8 --videos 1" in text
+    assert "    vida quality --network tiny --steps 20 --steps 8 --videos 1 \\\n" in text
+    assert "        --setting=ditto --setting=cmc.5 \\\n" in text
+    assert f"--markdown {tmp_path / 'table.md'}\n" in text
 
 
 def test_what_cannot_be_written_or_measured_is_refused_before_anything_runs(measured, tmp_path, monkeypatch):
