@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw.config import MachineConfig
+from hw.control import isa_text, register_map
+from hw.control.usage import counter_bits
 from hw.machine import Machine, check
 from hw.ports import Port
 from hw.verilog import to_verilog
@@ -29,7 +31,7 @@ class Generated:
 
 
 def generate(config: MachineConfig, folder: Path) -> Generated:
-    """Write `<name>.v` and `manifest.json` of `config` into `folder`; both whole, or neither.
+    """Write `<name>.v`, `manifest.json` and C headers of `config` into `folder`; all whole, or none.
 
     Raises VidaError where the configuration makes no machine, the folder cannot be written or Yosys is missing.
     """
@@ -40,6 +42,8 @@ def generate(config: MachineConfig, folder: Path) -> Generated:
         name = f"{config.name}.v"
         (staging / name).write_text(text)
         (staging / "manifest.json").write_text(manifest(config, name, text, ports))
+        for header, content in headers(config).items():
+            (staging / header).write_text(content)
     return Generated(folder / name, folder / "manifest.json", text.count("\nendmodule"))
 
 
@@ -59,10 +63,16 @@ _HEADER = """\
 """
 
 
+def headers(config: MachineConfig) -> dict[str, str]:
+    """C headers for software, by file: the instruction set, and the registers with this machine's counters."""
+    return {"vida_isa.h": isa_text.c_header(), "vida_registers.h": register_map.c_header(counter_bits(config))}
+
+
 def manifest(config: MachineConfig, file: str, text: str, ports: list[Port]) -> str:
     """JSON for tools and software: configuration, ports with the layout of their elements, hash of the Verilog."""
     return json.dumps({
         "format": MANIFEST_FORMAT, "vida": VERSION, "top": f"vida_{config.name}", "verilog": file,
+        "headers": list(headers(config)),
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         "configuration": config.model_dump(mode="json"), "configuration_sha256": config.digest(),
         "clock": "clk", "reset": {"name": "rst", "active": "high", "synchronous": True},

@@ -42,6 +42,13 @@ def test_manifest_describes_the_verilog(made):
         assert f"  {port['direction']} {sign}{width}{port['name']};" in top
 
 
+def test_headers_lie_beside_it(made):
+    names = json.loads(made.manifest.read_text())["headers"]
+    isa, registers = (made.manifest.with_name(name).read_text() for name in names)
+    assert names == ["vida_isa.h", "vida_registers.h"]
+    assert "#define VIDA_OPCODE_MATMUL 4" in isa and "PEG0_DIGITS" in registers
+
+
 def test_ports_are_readable(made):
     names = {port["name"]: port for port in json.loads(made.manifest.read_text())["ports"]}
     assert names["m_axi_araddr"]["direction"] == "output" and names["m_axi_araddr"]["width"] == 64
