@@ -21,6 +21,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from hw.errors import VidaError
 from model import checkpoints
 from model.autoencoder import clips
 from model.command import run
@@ -74,6 +75,15 @@ class Run:
         self.bases = [group["lr"] for optimiser in self.optimisers for group in optimiser.param_groups]
         self.step, self.loss, self.seconds = 0, math.nan, 0.0
 
+    def begin_with(self, preset: str) -> None:
+        """Take the trained weights of another preset; raises `VidaError` where its tensors have other shapes."""
+        other = checkpoints.load_network(preset)[0].state_dict()
+        shapes, mine = ({name: tuple(x.shape) for name, x in s.items()} for s in (other, self.network.state_dict()))
+        if shapes != mine:
+            raise VidaError(f"{self.name} cannot begin with the weights of {preset}: its tensors have other shapes")
+        self.network.load_state_dict(other)
+        self.average.load_state_dict(other)
+
     def advance(self, steps: int, count: int) -> None:
         """Take one optimiser step of a run of `steps` steps."""
         start = time.monotonic()
@@ -123,13 +133,17 @@ def main(
     count: Annotated[int, typer.Option("--batch", help="videos a step")] = 16,
     seed: Annotated[int, typer.Option(help="seed of weights and data")] = 0,
     lr: Annotated[float, typer.Option(help="factor on the learning rates")] = 1.0,
+    start: Annotated[str | None, typer.Option(help="preset whose trained weights to begin with")] = None,
     folder: Annotated[Path, typer.Option(help="where the run is kept")] = Path("build/train"),
     output: Annotated[Path, typer.Option(help="where the averaged network lands at the end")] = checkpoints.WEIGHTS,
 ) -> None:
     """Train one preset; run again to resume."""
     torch.set_num_threads(1)
     command = f"python -m model.train --preset {preset} --steps {steps} --batch {count} --seed {seed} --lr {lr}"
+    command += f" --start {start}" if start else ""
     training = Run(preset, seed, lr, folder)
+    if start:
+        training.begin_with(start)
     training.resume()
     path, saved = folder / f"{preset}.safetensors", time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
