@@ -229,11 +229,16 @@ def trace(model: Annotated[str, typer.Option("--model", "-m", metavar="SOURCE:NA
 
 @app.command()
 def prove(preset: Preset = "tiny",
-          depth: Annotated[int, typer.Option(min=1, help="cycles of the bounded runs")] = 12,
+          claim: Annotated[list[str] | None, typer.Argument(help="by name; default: all about the machine")] = None,
+          every: Annotated[bool, typer.Option("--list", help="print what is claimed and stop")] = False,
+          depth: Annotated[int, typer.Option(min=1, help="cycles from reset where induction does not close")] = 12,
           timeout: Annotated[int, typer.Option(min=1, help="seconds for each run")] = 600) -> None:
-    """Prove that allocation loses and doubles no digit: by induction, else for so many cycles from reset."""
-    from flow.proofs import prove as table
-    if not table(load_config(preset), depth, timeout, Console()):
+    """Prove a machine's queues, semaphores, buses, streams and allocation: by induction, else for so many cycles."""
+    from flow import proofs
+    if every:
+        proofs.listing(load_config(preset), Console())
+        return
+    if not proofs.prove(load_config(preset), claim or [], depth, timeout, Console()):
         raise typer.Exit(1)
 
 

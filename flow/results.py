@@ -39,7 +39,7 @@ MANDATORY = (
     "array.hybrid_over_dense", "array.hybrid_over_sparse", "array.default_over_hybrid",
     "array.default_over_hybrid_best_depth", "array.default_over_dense8",
     "machine.steps_exact", "machine.utilisation.dense", "machine.psnr.vida_db", "machine.sim_cycles_per_second",
-    "machine.model_error", "machine.model_error.operator",
+    "machine.model_error", "machine.model_error.operator", "coverage.line",
 )
 #: Names that it must hold as well where ASAP7's Liberty files are given.
 MANDATORY_ASAP7 = ("area.paper.ccpe_um2.asap7", "area.dense8.ccpe_um2.asap7", "area.lane_um2.asap7",

@@ -50,7 +50,8 @@ class Bus:
     seed: int = 1
 
 
-def _design(config: MachineConfig) -> Design:
+def design(config: MachineConfig) -> Design:
+    """The machine's Verilog, module `machine`, and the header of its harness."""
     verilog, _ = to_verilog(Machine(config), "machine")
     width, count = config.bus_bytes, len(units(config))
     data = "(uint8_t*)&t.m_axi_rdata", "(const uint8_t*)&t.m_axi_wdata"
@@ -85,7 +86,7 @@ class SimulatedMachine:
         bus = bus or Bus()
         self.config, self.limit, self.dram_bytes, self.cpu_seconds = config, limit, dram_bytes, 0.0
         self._names = tuple(counter_bits(config))
-        executable, _ = compiled("machine", config, _HARNESS, lambda: _design(config), waves=waves is not None,
+        executable, _ = compiled("machine", config, _HARNESS, lambda: design(config), waves=waves is not None,
                                  timeout_s=BUILD_S, apart=APART if config.pegs * config.ccpes > SMALL else ())
         bandwidth = 2 * config.bus_bytes if bus.bandwidth is None else bus.bandwidth
         arguments = [dram_bytes, bandwidth, bus.latency, round(256 * bus.pause), bus.seed, trace or "", waves or ""]

@@ -32,6 +32,8 @@ STEPS = {
     "array": Step("flow.steps.array", "which way of skipping wins per area",
                   ("hw", "model", "verif", "synth", "flow/explore"), 5400, after=("synthesise",), needs_pdk=True),
     "quality": Step("flow.steps.quality", "whole sampling runs", ("hw", "model", "flow/quality"), 1800),
+    "prove": Step("flow.steps.prove", "proofs, and lines that random programs execute",
+                  ("hw", "model", "host", "verif"), 1800),
     "generate": Step("flow.steps.generate", "Verilog of paper, twice", ("hw",), 900),
     "compare": Step("flow.steps.compare", "speed-ups", ("hw", "model", "verif", "synth"), 900,
                     after=("simulate", "synthesise"), needs_pdk=True),

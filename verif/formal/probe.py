@@ -4,11 +4,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
 from amaranth.hdl import Elaboratable, Fragment
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import Component
+
+from hw.vector.row_queue import RowQueue
+
+#: Amaranth's own queues, of which the machine has one kind.
+QUEUES = "amaranth.lib.fifo"
+#: The memory of each queue that has one, by the name in its code.
+MEMORIES = {SyncFIFOBuffered: "storage", RowQueue: "entries"}
 
 
 class Probe(Elaboratable):
@@ -19,12 +28,15 @@ class Probe(Elaboratable):
 
     Parameters
     ----------
-    component : Component
+    component : Component, or one of Amaranth's queues
+    spies : bool
+        Give every queue in a memory two more read ports, for invariants: what lies at an address (`spies`).
     """
 
-    def __init__(self, component: Component) -> None:
-        self._component = component
+    def __init__(self, component: Elaboratable, spies: bool = False) -> None:
+        self._component, self._spies = component, spies
         self._variables: dict[int, dict[str, Any]] = {}
+        self._found: dict[int, Elaboratable] = {}
         outer = sys.getprofile()
         sys.setprofile(self._record)
         try:
@@ -34,11 +46,17 @@ class Probe(Elaboratable):
 
     def _record(self, frame: FrameType, event: str, _argument: Any) -> None:
         # Only methods of blocks: reading variables is slow, and Amaranth's own values have methods too.
-        if (event == "return" and frame.f_globals.get("__name__", "").startswith("hw.")
+        module = frame.f_globals.get("__name__", "")
+        if (event == "return" and (module.startswith("hw.") or module == QUEUES)
                 and frame.f_code.co_varnames[:1] == ("self",)):
             owner = frame.f_locals["self"]
-            if isinstance(owner, Component):
-                self._variables.setdefault(id(owner), {}).update(frame.f_locals)
+            if isinstance(owner, Component | SyncFIFOBuffered):
+                self._found[id(owner)] = owner
+                known = self._variables.setdefault(id(owner), {})
+                known.update(frame.f_locals)
+                memory = known.get(MEMORIES.get(type(owner), ""))
+                if self._spies and memory is not None:
+                    known["spies"] = [memory.read_port(domain="comb") for _ in range(2)]
 
     def elaborate(self, platform):
         """The component's own circuit."""
@@ -48,6 +66,10 @@ class Probe(Elaboratable):
         """A local variable of the component; where several methods have it, that of the last to end."""
         return self.of(self._component)[name]
 
-    def of(self, component: Component) -> dict[str, Any]:
+    def of(self, component: Elaboratable) -> dict[str, Any]:
         """The local variables of a component below."""
         return self._variables[id(component)]
+
+    def blocks(self, kind: type) -> Iterator[tuple[Elaboratable, dict[str, Any]]]:
+        """Every component of a kind, itself and below, with its local variables."""
+        return ((found, self._variables[key]) for key, found in self._found.items() if isinstance(found, kind))

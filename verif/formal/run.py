@@ -33,12 +33,13 @@ timeout {timeout}
 [script]
 read_rtlil harness.il
 prep -flatten -top harness
-[files]
+{more}[files]
 harness.il
 """
 #: Bitwuzla makes a step of induction one question for CaDiCaL: z3 gave no answer for the shipped machines in minutes,
 #: Yices none for `tiny`. abc goes further from reset.
-_ENGINES = {"prove": "smtbmc bitwuzla", "cover": "smtbmc bitwuzla", "bmc": "abc bmc3"}
+_ENGINES = {"prove": "smtbmc bitwuzla", "cover": "smtbmc bitwuzla", "bmc": "abc bmc3",
+            "every": "smtbmc --keep-going bitwuzla"}
 #: abc leaves waves to a solver; sby refuses the option where no engine needs it.
 _WAVES = {"bmc": "aigsmt bitwuzla\n"}
 
@@ -103,13 +104,21 @@ def prove(config: MachineConfig, mode: str = "prove", depth: int = 1, timeout_s:
     return solve(Harness(config, strengthen=mode == "prove").rtlil(), config.name, mode, depth, timeout_s, folder)
 
 
-def solve(circuit: str, name: str, mode: str, depth: int, timeout_s: float, folder: Path) -> Proof:
-    """Ask about a circuit with assertions, assumptions and covers, in RTLIL with top module `harness`; as `prove`."""
+def solve(circuit: str, name: str, mode: str, depth: int, timeout_s: float, folder: Path,
+          free_memories: bool = False, every: bool = False) -> Proof:
+    """Ask about a circuit with assertions, assumptions and covers, in RTLIL with top module `harness`; as `prove`.
+
+    free_memories : what is read of memories is arbitrary; more can happen then than does, so a proof stands.
+    every : with `bmc`, go on behind the first assertion that fails.
+    """
     found = tools()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "harness.il").write_text(circuit)
-    (folder / "harness.sby").write_text(_SBY.format(mode=mode, depth=depth, engine=_ENGINES[mode],
-                                                    waves=_WAVES.get(mode, ""), timeout=max(1, int(timeout_s))))
+    # yosys-witness does not find its way from abc's counterexample to the inputs of a circuit with memories.
+    engine = _ENGINES["every" if every else "prove" if mode == "bmc" and "\n  memory " in circuit else mode]
+    (folder / "harness.sby").write_text(_SBY.format(
+        mode=mode, depth=depth, engine=engine, waves=_WAVES.get(mode, "") if engine == _ENGINES["bmc"] else "",
+        timeout=max(1, int(timeout_s)), more="cutpoint t:$mem_v2\n" if free_memories else ""))
     options = [part for key in ("yosys", "smtbmc", "witness", "abc") for part in (f"--{key}", found[key])]
     command = [found["sby"], *options, "-f", "-d", "out", "harness.sby"]
     path = os.pathsep.join([str(_solver(folder)), os.environ.get("PATH", os.defpath)])
@@ -143,4 +152,6 @@ def _failed(folder: Path, log: str) -> tuple[str, ...]:
     """Names of the assertions that sby's log says failed: it has their cells."""
     cell = re.compile(r'cell \$check \$(\d+)\n\s*parameter \\FORMAT "(.*)"')
     names = dict(cell.findall((folder / "harness.il").read_text()))
-    return tuple(dict.fromkeys(names[number] for number in re.findall(r"failed assertion \S*check_(\d+)", log)))
+    # sby's own summary leaves some out where there are many.
+    found = re.findall(r"(?:failed assertion|Assert failed in \S+) \S*check_(\d+)", log)
+    return tuple(dict.fromkeys(names[number] for number in found))

