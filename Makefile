@@ -37,7 +37,8 @@ test: setup ## quick tests and lint of the sources
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/python -P -m pytest -n $(JOBS)
 
-regress: setup ## at least a million outputs of the Verilog against the law, over many configurations
+regress: setup ## every proof; at least a million outputs of the Verilog against the law, over many configurations
+	$(VIDA) prove --preset tiny
 	$(VIDA) regress
 
 lint: setup ## ruff on the sources; Verilator and slang on the generated Verilog

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Formal verification: no digit is lost or doubled between the encoder and the lanes."""
+"""Formal verification: queues, semaphores, buses, streams, and no digit lost between the encoder and the lanes."""
