@@ -18,6 +18,7 @@ import typer
 from torch import Tensor, nn
 
 from hw.errors import VidaError
+from hw.workspace import check_writable
 from model import checkpoints
 from model.command import run
 from model.networks import NetworkConfig, preset
@@ -89,12 +90,13 @@ def psnr(network: Autoencoder, video: Tensor) -> float:
 
 
 def main(
-    steps: Annotated[int, typer.Option(help="optimiser steps")],
-    count: Annotated[int, typer.Option("--batch", help="videos a step")] = 8,
+    steps: Annotated[int, typer.Option(min=1, help="optimiser steps")],
+    count: Annotated[int, typer.Option("--batch", min=1, help="videos a step")] = 8,
     seed: Annotated[int, typer.Option(help="seed of weights and data")] = 0,
     output: Annotated[Path, typer.Option(help="where the autoencoder lands")] = _PATH,
 ) -> None:
     """Train the autoencoder on the frames of the preset `latent`."""
+    check_writable(output.parent)
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     network, config, start = Autoencoder(), preset("latent"), time.monotonic()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hw.errors import VidaError
+from hw.workspace import check_writable
 from model import checkpoints
 from model.command import run
 from model.networks import NetworkConfig
@@ -175,12 +176,13 @@ def floor(name: str, count: int, draws: int = 8) -> tuple[float, float]:
 
 
 def main(
-    steps: Annotated[int, typer.Option(help="optimiser steps")] = 400,
-    count: Annotated[int, typer.Option("--batch", help="videos a step")] = 32,
+    steps: Annotated[int, typer.Option(min=1, help="optimiser steps")] = 400,
+    count: Annotated[int, typer.Option("--batch", min=1, help="videos a step")] = 32,
     seed: Annotated[int, typer.Option(help="seed of weights and data")] = 0,
     output: Annotated[Path, typer.Option(help="file to write")] = PATH,
 ) -> None:
     """Train the feature network and write its checkpoint."""
+    check_writable(output.parent)
     torch.set_num_threads(1)
     network, accuracy = train(steps, count, seed, network_preset("small"))
     command = f"python -m model.frechet --steps {steps} --batch {count} --seed {seed}"

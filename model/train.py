@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from hw.errors import VidaError
+from hw.workspace import check_writable
 from model import checkpoints
 from model.autoencoder import clips
 from model.command import run
@@ -129,8 +130,8 @@ class Run:
 
 def main(
     preset: Annotated[str, typer.Option(help="which network")],
-    steps: Annotated[int, typer.Option(help="optimiser steps of the whole run")],
-    count: Annotated[int, typer.Option("--batch", help="videos a step")] = 16,
+    steps: Annotated[int, typer.Option(min=1, help="optimiser steps of the whole run")],
+    count: Annotated[int, typer.Option("--batch", min=1, help="videos a step")] = 16,
     seed: Annotated[int, typer.Option(help="seed of weights and data")] = 0,
     lr: Annotated[float, typer.Option(help="factor on the learning rates")] = 1.0,
     start: Annotated[str | None, typer.Option(help="preset whose trained weights to begin with")] = None,
@@ -138,6 +139,7 @@ def main(
     output: Annotated[Path, typer.Option(help="where the averaged network lands at the end")] = checkpoints.WEIGHTS,
 ) -> None:
     """Train one preset; run again to resume."""
+    check_writable(output)
     torch.set_num_threads(1)
     command = f"python -m model.train --preset {preset} --steps {steps} --batch {count} --seed {seed} --lr {lr}"
     command += f" --start {start}" if start else ""
