@@ -32,6 +32,9 @@ def draw(collected: Collected, folder: Path) -> dict[str, Markup]:
         "rivals": _rivals(collected, sampled),
         "areas": pictures.areas(Tables(collected).groups, GROUP_PARTS, collected.data["synthesise"]["unit"]),
     }.items()}
+    curves = collected.data["bandwidth"]
+    shown["bandwidths"] = _svg(pictures.bandwidths({"tiny on tiny, measured": curves["curve"],
+                                                    "small on default, modelled": curves["small"]["curve"]}))
     shown["timelines"] = _svg(pictures.timelines(collected.data["machine"]["timelines"]))
     with np.load(folder / "machine.npz") as sheets:
         png = pictures.frames([(f"{name}, on the machine" if name != "float" else name, sheets[name])

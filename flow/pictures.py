@@ -193,6 +193,24 @@ def speedups(groups: Mapping[str, Mapping[str, float]]) -> str:
     return svg(figure)
 
 
+def bandwidths(panels: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Speed-ups over bytes a cycle, a panel for each title: title -> method -> bytes -> speed-up; 1 is the baseline."""
+    figure = figure_of(4.2 * len(panels), 2.8)
+    colours = dict(zip(("dense", "original", "ditto", "vida"), (GRAY, SKY, BLUE, ORANGE), strict=True))
+    for place, (title, curves) in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels.items(), strict=True):
+        place.axhline(1, color="#333333", linewidth=0.8)
+        for method, curve in curves.items():
+            widths = sorted(map(int, curve))
+            place.plot(widths, [curve[str(width)] for width in widths], marker="o", markersize=3, label=method,
+                       color=colours[method])
+        place.set_xscale("log", base=2)
+        place.set_xticks(widths, labels=map(str, widths))
+        place.set_ylim(bottom=0)
+        place.set(title=title, xlabel="bytes a cycle of the memory", ylabel="speed-up at equal area")
+        place.legend()
+    return svg(figure)
+
+
 def rivals(shorter: Mapping[int, float], steps: int, points: Sequence[tuple[str, float, float]]) -> str:
     """Quality against cost: the dense network with fewer steps, and methods as points (label, cost, PSNR in dB).
 

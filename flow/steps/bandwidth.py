@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speed-up of whole machines at equal area and equal bandwidth: tiny's sampling runs against the native machine's."""
+"""Speed-up of whole machines at equal area and equal bandwidth: tiny's sampling runs against the native machine's on
+the Verilog, and a step of small by the cycle model."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from flow.explore.silicon import KeptSynthesiser
 from flow.results import StepResult, read_step, results_folder
+from flow.steps.foreseen import add_foreseen
 from flow.steps.machine import NETWORK, PRESET
 from hw.config import MachineConfig, load_config
 from model.sample import STEPS
@@ -51,6 +53,7 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
     step.data = {"curve": curve, "areas": {name: [area.groups, area.vector, area.control, area.memory]
                                            for name, area in areas.items()},
                  "unit": "um2" if library else "GE", "baseline": BASELINE["depth"]}
+    add_foreseen(step, BANDWIDTHS, progress)
     return step
 
 

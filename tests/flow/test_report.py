@@ -57,7 +57,10 @@ def results(tmp_path, monkeypatch):
                         "model": {"dense": [{"operator": "block0.qkv", "unit": "peg0", "measured": 90,
                                              "predicted": 91.5, "error": 0.0167, "judged": True}]}},
             "bandwidth": {"curve": {"ditto": {"64": 1.5, "8": 0.9}}, "baseline": 4,
-                          "areas": {"own": [1.0, 2.0, 3.0, 9.0]}},
+                          "areas": {"own": [1.0, 2.0, 3.0, 9.0]},
+                          "small": {"network": "small", "preset": "default", "baseline": "dense8", "step": 25,
+                                    "curve": {"original": {"64": 0.8, "8": 0.7}, "ditto": {"64": 1.1, "8": 0.7}},
+                                    "carried": {"64": ["fc2"], "8": []}}},
             "quality": {"refresh": 2, "steps": 50, "videos": 4, "shorter": {"20": 30.0, "40": 35.0},
                         "compared": {"small": {"steps": 20, "videos": 2, "zeros": "AA==", "strips": "AA==",
                                                "rows": ROWS}}}}
@@ -83,7 +86,7 @@ def test_the_page_is_whole_and_needs_no_other_file(results):
     results()
     page, text, _ = write()
     assert "src=\"http" not in text and "href=\"http" not in text and "{{" not in text
-    assert text.count("<svg") == 9 and text.count("<img alt=\"") == 6
+    assert text.count("<svg") == 10 and text.count("<img alt=\"") == 6
     assert not re.findall(r">(?:nan|None|inf)<", text)
     assert "&lt;b&gt;fine" in text
     assert "1.200" in text and "class=\"n loses\"" in text       # frame: 60 cycles where 50 are enough
