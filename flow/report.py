@@ -26,8 +26,8 @@ HEADLINES = (
     "area.paper.ccpe_um2.asap7", "area.dense8.ccpe_um2.asap7", "sim.cycles_per_second", "generate.paper.seconds",
     "machine.steps_exact", "machine.utilisation.dense", "machine.psnr.vida_db", "machine.model_error",
     "machine.sim_cycles_per_second", "machine.small.utilisation.dense", "machine.speedup.original.bw64",
-    "machine.speedup.ditto.bw64", "machine.speedup.vida.bw64", "machine.speedup.ditto.bw8", "array.default_over_dense8", "array.default_over_hybrid",
-    "array.default_over_hybrid_best_depth",
+    "machine.speedup.ditto.bw64", "machine.speedup.vida.bw64", "machine.speedup.ditto.bw8",
+    "array.default_over_dense8", "array.default_over_hybrid", "array.default_over_hybrid_best_depth",
     "array.hybrid_over_dense", "array.hybrid_over_sparse", "area.lane_um2.asap7", "clock.peg_ps.asap7",
 )
 
