@@ -127,3 +127,11 @@ def test_unknown_methods_and_odd_shapes_are_refused():
     object.__setattr__(network, "config", odd)
     with pytest.raises(VidaError, match="9 tokens of a frame: a multiple of 4 needed; 6 frames"):
         lower(network, load_config("tiny"))
+
+
+@pytest.mark.parametrize(("preset", "words"), [
+    ("full", "family is full: blocks of one spatial or temporal attention"), ("stdit", "family is stdit"),
+    ("latent", "frames have 4 channels: the driver patches gray frames")])
+def test_families_that_are_not_lowered_are_refused(preset, words):
+    with pytest.raises(VidaError, match=words):
+        lower(load_quantised(preset)[0], load_config("tiny"))
