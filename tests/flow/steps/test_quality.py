@@ -12,7 +12,6 @@ from model.approximate.settings import DEFAULTS
 def test_every_method_has_its_figures(tmp_path, monkeypatch):
     monkeypatch.setenv("VIDA_BUILD", str(tmp_path))
     monkeypatch.setattr(quality, "COMPARED_STEPS", (8,))
-    monkeypatch.setattr(quality, "NETWORKS", ())
     step = StepResult()
     quality.compare_methods(step, "tiny", 8, lambda text: None)
     found = {result.name: result for result in step.results}
