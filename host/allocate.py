@@ -121,7 +121,9 @@ class Buffer:
         avoided = {self.bank(line) for line in avoid}
         fitting = [span for span, gaps in enumerate(self._free) if any(end - start >= lines for start, end in gaps)]
         if not fitting:
-            raise DoesNotFit(f"{what} needs {lines} adjacent lines of a bank; {self.free_lines()} are free")
+            longest = max((end - start for gaps in self._free for start, end in gaps), default=0)
+            raise DoesNotFit(f"{what} needs {lines} adjacent lines of a bank; at most {longest} are free together, "
+                             f"{self.free_lines()} in all banks")
         span = min(fitting, key=lambda span: (self.bank(self._free[span][0][0]) in avoided, -self._room(span)))
         place = self._next[span]
         gaps = [(start, end) for start, end in self._free[span] if end - start >= lines]
