@@ -78,7 +78,8 @@ def _handshakes(config: MachineConfig) -> list[str]:
 
 
 CLAIMS = (
-    Claim("queues", ", ".join(queues()), fifo.PROPERTIES,
+    Claim("queues", f"RegisterQueue of {', '.join(map(str, fifo.REGISTER_DEPTHS))}, RowQueue, SyncFIFOBuffered",
+          fifo.PROPERTIES,
           _of(lambda config, more: [QueuePart(name, queue(), more) for name, queue in queues().items()])),
     Claim("semaphores", "Tokens, RoundRobin", tokens.PROPERTIES,
           _of(lambda config, more: [TokensPart(len(units(config)), more)])),
