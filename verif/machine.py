@@ -23,7 +23,7 @@ from verif.compiled import Design, compiled
 
 _HARNESS = Path(__file__).with_name("machine.cpp")
 _WRITE, _READ, _RUN, _BREAK = 1, 2, 3, 4
-#: CCPEs of a machine up to which Verilator takes it whole: its build is short, and it runs ten times as fast.
+#: CCPEs of a machine up to which Verilator takes it whole: its build is short, and it runs five times as fast.
 SMALL = 8
 #: Modules of larger ones that are compiled once for all their instances. Of preset `default` Verilator makes 30 MB of
 #: C++ instead of 100, in half the time.
