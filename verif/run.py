@@ -65,12 +65,6 @@ class Outcome:
         """Cover points with their hits."""
         return self.result.report.get("cover", {})
 
-    @property
-    def first_failure(self) -> str:
-        """The first failed test with its message, "" where all passed."""
-        failed = [f"{case.name}: {case.message}" for case in self.result.cases if not case.passed]
-        return failed[0] if failed else ""
-
 
 def bench_names() -> list[str]:
     """Names of the benches, in the order in which they run."""
