@@ -41,7 +41,7 @@ class RoundRobin(Component):
         m.d.comb += [first.eq(self.requests & later), second.eq(self.requests & ~later),
                      gone.eq(self.requests & self.free)]
         for n in range(self._count):
-            # Where n is not later, first[n] is 0: it is left out so that no path leads from a request to its own `free`.
+            # Where n is not later, first[n] is 0: left out, so that no path leads from a request to its own `free`.
             others = Cat(first[:n], first[n + 1:], second[:n])
             m.d.comb += self.free[n].eq(~Mux(later[n], first[:n].any(), others.any()))
         with m.If(gone.any()):

@@ -46,7 +46,8 @@ def test_an_answer_is_kept(asked):
 
 @pytest.mark.parametrize("verdicts, text", [
     ({"prove": "proved", "cover": "open"}, "a cover point is not reached"),
-    ({"prove": "refuted", "cover": "reached"}, "refuted: issued once"), ({"prove": "open", "cover": "reached"}, "open")])
+    ({"prove": "refuted", "cover": "reached"}, "refuted: issued once"),
+    ({"prove": "open", "cover": "reached"}, "open")])
 def test_anything_less_is_no_proof(asked, verdicts, text):
     asked.verdicts = verdicts
     found = proofs.answer(CLAIM, TINY, 12, 600)
