@@ -53,7 +53,7 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
     step.data = {"curve": curve, "areas": {name: [area.groups, area.vector, area.control, area.memory]
                                            for name, area in areas.items()},
                  "unit": "um2" if library else "GE", "baseline": BASELINE["depth"]}
-    add_foreseen(step, BANDWIDTHS, progress)
+    add_foreseen(step, BANDWIDTHS, synthesiser, progress)
     return step
 
 

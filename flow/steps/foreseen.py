@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from flow.explore.kept import digest_of, kept_path, read_kept, sources_digest, write_kept
 from flow.results import StepResult
@@ -19,26 +20,27 @@ from model.exact.network import QuantisedNetwork
 from model.networks import PRESETS
 from model.quantise import load_quantised
 from model.sample import STEPS
+from synth.group import Synthesiser
+from synth.machine import MachineArea
 
 NETWORK, PRESET, BASELINE = "small", "default", "dense8"
 METHODS = ("dense", "original", "ditto", "vida")
 #: The step that stands for all of a run; of each product each `EVERY`-th panel is walked.
 STEP, EVERY = 25, 16
-#: What the dense step was on the Verilog (`vida simulate --model small --preset default --count 1`), cycles.
-SIMULATED = 270_638
 
 _SOURCES = sources_digest("hw/**/*.py", "host/*.py", "model/*.py", "model/exact/**/*.py", "model/weights/small*",
                           "flow/steps/foreseen.py")
 
 
-def add_foreseen(step: StepResult, bandwidths: Sequence[int], progress: Callable[[str], None]) -> None:
+def add_foreseen(step: StepResult, bandwidths: Sequence[int], synthesiser: Synthesiser,
+                 progress: Callable[[str], None]) -> None:
     """Add `machine.speedup.<method>.bw<bandwidth>` and the curve as data `small`."""
-    cycles, areas = _cycles(bandwidths, progress), kept_areas()
+    cycles, areas = _cycles(bandwidths, progress), {name: _area(name, synthesiser) for name in (PRESET, BASELINE)}
     own, base = areas[PRESET], areas[BASELINE]
     factor = base.logic / own.logic * (base.path_ps / own.path_ps)
     setting = (f"network {NETWORK}, preset {PRESET} against {BASELINE} (dense), step {STEP} of {STEPS} for all, cycle "
-               f"model; equal area of groups and vector unit (synthesised beforehand on {LIBRARY}) and control (scaled "
-               "from smaller machines); memories apart")
+               f"model; equal area on {LIBRARY} of groups, vector unit (synthesised beforehand) and control (scaled "
+               "from smaller machines, beforehand: flow/steps/machine_areas.py); memories apart")
     curve: dict[str, dict[str, float]] = {method: {} for method in METHODS}
     for method in METHODS:
         for width in bandwidths:
@@ -49,11 +51,21 @@ def add_foreseen(step: StepResult, bandwidths: Sequence[int], progress: Callable
                          f"{setting}; {width} bytes a cycle")
     step.add("machine.small.utilisation.dense", cycles["utilisation"], "1", "modelled",
              f"network {NETWORK}, preset {PRESET}, a dense step: products in range x 2 planes / (DPU multipliers x "
-             f"cycles); {SIMULATED:,} cycles were simulated, the model gives {cycles['dense'][str(bandwidths[0])]:,}")
+             f"cycles); `vida simulate --model {NETWORK} --preset {PRESET} --count 1` measures it")
     step.data["small"] = {
         "curve": curve, "cycles": cycles, "carried": {str(width): _carried(width) for width in bandwidths},
         "network": NETWORK, "preset": PRESET, "baseline": BASELINE, "step": STEP,
         "areas": {name: [area.groups, area.vector, area.control, area.memory] for name, area in areas.items()}}
+
+
+def _area(name: str, synthesiser: Synthesiser) -> MachineArea:
+    """Area of preset `name`: its groups of today's sources where `LIBRARY` is there, the rest as it was kept."""
+    kept = kept_areas()[name]
+    if synthesiser.library != LIBRARY:
+        return kept
+    config = load_config(name)
+    group = synthesiser.group(config, inside=False)
+    return replace(kept, groups=config.pegs * group.logic, path_ps=group.path_ps)
 
 
 def _carried(width: int) -> list[str]:

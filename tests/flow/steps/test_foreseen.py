@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+from types import SimpleNamespace
+
 import pytest
 
 from flow.results import StepResult
 from flow.steps import foreseen
 from flow.steps.foreseen import BASELINE, METHODS, add_foreseen
-from flow.steps.machine_areas import kept_areas, scaled_control
+from flow.steps.machine_areas import LIBRARY, kept_areas, scaled_control
 from hw.config import load_config
+from synth.group import Synthesiser
 from synth.machine import MachineArea
 
 
@@ -20,7 +23,7 @@ def test_speed_up_is_cycles_times_area_times_clock(monkeypatch):
     monkeypatch.setattr(foreseen, "_cycles", _cycles)
     monkeypatch.setattr(foreseen, "kept_areas", lambda: areas)
     step = StepResult()
-    add_foreseen(step, (64, 8), print)
+    add_foreseen(step, (64, 8), Synthesiser(None), print)
     found = {result.name: result for result in step.results}
     assert found["machine.speedup.ditto.bw8"].value == pytest.approx(100 / 200 * 300 / 200 * 900 / 1000)
     assert all(result.kind == "modelled" for result in step.results)
@@ -28,6 +31,19 @@ def test_speed_up_is_cycles_times_area_times_clock(monkeypatch):
             for width in (64, 8)} <= set(found)
     assert step.data["small"]["curve"]["dense"]["64"] == found["machine.speedup.ditto.bw64"].value
     assert step.data["small"]["carried"]["8"] == [] and "fc2" in step.data["small"]["carried"]["64"]
+
+
+def test_groups_are_of_todays_sources_where_the_library_is_there(monkeypatch):
+    class Found(Synthesiser):
+        def group(self, config, inside=True):
+            return SimpleNamespace(logic=25.0, path_ps=950.0)
+
+    found = Found(None)
+    found.library = LIBRARY
+    area = foreseen._area("default", found)
+    assert area.groups == 100 and area.path_ps == 950
+    assert area.vector == kept_areas()["default"].vector
+    assert foreseen._area("default", Synthesiser(None)) == kept_areas()["default"]
 
 
 def test_areas_of_both_machines_are_kept():
