@@ -119,4 +119,5 @@ def test_it_runs_where_the_folder_has_packages_of_the_same_names(tmp_path):
         assert done.returncode == 0, done.stderr
     assert VERSION in subprocess.run([script, "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60,
                                      check=True).stdout
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["manifest.json", "tiny.v"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "manifest.json", "tiny.v", "vida_isa.h", "vida_registers.h"]
