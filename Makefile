@@ -28,9 +28,10 @@ help: ## list the targets
 
 setup: $(READY) ## make the environment in .venv
 
+# --no-compile: what is never imported is not compiled, which is most of it.
 $(READY): pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
+	$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check -e '.[$(EXTRAS)]'
 	touch $@
 
 test: setup ## quick tests and lint of the sources

@@ -33,8 +33,8 @@ def draw(collected: Collected, folder: Path) -> dict[str, Markup]:
         "areas": pictures.areas(Tables(collected).groups, GROUP_PARTS, collected.data["synthesise"]["unit"]),
     }.items()}
     curves = collected.data["bandwidth"]
-    shown["bandwidths"] = _svg(pictures.bandwidths({"tiny on tiny, measured": curves["curve"],
-                                                    "small on default, modelled": curves["small"]["curve"]}))
+    shown["bandwidths"] = _svg(pictures.bandwidths({"tiny on tiny": curves["curve"]} | {
+        f"small on {preset}, modelled": one["curve"] for preset, one in curves["small"]["presets"].items()}))
     shown["timelines"] = _svg(pictures.timelines(collected.data["machine"]["timelines"]))
     with np.load(folder / "machine.npz") as sheets:
         png = pictures.frames([(f"{name}, on the machine" if name != "float" else name, sheets[name])

@@ -10,8 +10,11 @@ from pathlib import Path
 from flow.explore.silicon import KeptSynthesiser
 from flow.results import StepResult, read_step, results_folder
 from flow.steps.foreseen import add_foreseen
-from flow.steps.machine import NETWORK, PRESET
+from flow.steps.machine import FORESEEN, NETWORK, PRESET
+from host.foresee import Foresight
+from host.lower import lower
 from hw.config import MachineConfig, load_config
+from model.quantise import load_quantised
 from model.sample import STEPS
 from synth import liberty
 from synth.machine import MachineArea, machine_area
@@ -22,6 +25,8 @@ from verif.sampling import sample
 BANDWIDTHS = (64, 32, 16, 8)
 #: Methods, and the steps of a run that are simulated at each bandwidth: those that move little are sampled.
 METHODS = {"original": 4, "ditto": STEPS, "vida": 4}
+#: Between the ends of the curve the cycle model stands for ditto's whole runs, which are long.
+FORESEEN_AT = {"ditto": (32, 16)}
 #: The baseline: the same machine with native multipliers, at the depth of best throughput per area.
 BASELINE = {"name": "tiny_dense8", "lane": "native", "allocation": "none", "depth": 4, "scan": 4, "slots": 4}
 
@@ -40,11 +45,15 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
         base = _cycles(machines["baseline"], "dense", 2, bandwidth, progress)
         for method, count in METHODS.items():
             known = bandwidth == BANDWIDTHS[0] and method in whole
-            cycles = whole[method] if known else _cycles(own, method, count, bandwidth, progress)
+            foreseen = bandwidth in FORESEEN_AT.get(method, ())
+            find = _foreseen if foreseen else _cycles
+            cycles = whole[method] if known else find(own, method, count, bandwidth, progress)
             gain = base / cycles * factor(areas)
             curve.setdefault(method, {})[str(bandwidth)] = gain
             sampled = f"{count} of {STEPS} steps" if count < STEPS and not known else f"{STEPS} steps"
-            step.add(f"machine.{NETWORK}.speedup.{method}.bw{bandwidth}", gain, "1", "measured",
+            sampled += " by the cycle model" if foreseen else ""
+            step.add(f"machine.{NETWORK}.speedup.{method}.bw{bandwidth}", gain, "1",
+                     "modelled" if foreseen else "measured",
                      f"network {NETWORK}, preset {PRESET} against the same machine with native lanes of depth "
                      f"{BASELINE['depth']} (dense), {sampled}, {bandwidth} bytes a cycle, equal area of groups, vector "
                      f"unit and control on {library or 'gate equivalents, clocks taken as equal'}; memories apart")
@@ -73,6 +82,14 @@ def _cycles(config: MachineConfig, method: str, count: int, bandwidth: int, prog
     if made.exact != len(made.steps):
         raise AssertionError(f"{method} on {config.name}: {len(made.steps) - made.exact} steps differ from the law")
     return made.cycles / len(made.steps)
+
+
+def _foreseen(config: MachineConfig, method: str, count: int, bandwidth: int,
+              progress: Callable[[str], None]) -> float:
+    """Cycles of a step on average over a run of `count` steps, predicted from some of them."""
+    progress(f"{method} on {config.name}, {bandwidth} bytes a cycle: foreseeing")
+    lowered = lower(load_quantised(NETWORK)[0], config, method, bandwidth)
+    return Foresight(lowered, count, FORESEEN[method]).run(bandwidth).cycles / count
 
 
 def _add_area(step: StepResult, name: str, area: MachineArea, library: str | None) -> None:

@@ -21,7 +21,7 @@ from synth.machine import MachineArea
 
 FILE = Path(__file__).with_suffix(".toml")
 LIBRARY = "asap7"
-PRESETS = ("default", "dense8")
+PRESETS = ("default", "paper", "dense8")
 #: Ports of the buffer: of a group, and of LOAD, STORE and vector engine together.
 GROUP_PORTS, OTHER_PORTS = 7, 7
 #: Units beside the groups.

@@ -58,9 +58,9 @@ def results(tmp_path, monkeypatch):
                                              "predicted": 91.5, "error": 0.0167, "judged": True}]}},
             "bandwidth": {"curve": {"ditto": {"64": 1.5, "8": 0.9}}, "baseline": 4,
                           "areas": {"own": [1.0, 2.0, 3.0, 9.0]},
-                          "small": {"network": "small", "preset": "default", "baseline": "dense8", "step": 25,
-                                    "curve": {"original": {"64": 0.8, "8": 0.7}, "ditto": {"64": 1.1, "8": 0.7}},
-                                    "carried": {"64": ["fc2"], "8": []}}},
+                          "small": {"network": "small", "baseline": "dense8", "step": 25, "presets": {"default": {
+                              "curve": {"original": {"64": 0.8, "8": 0.7}, "ditto": {"64": 1.1, "8": 0.7}},
+                              "carried": {"64": ["fc2"], "8": []}}}}},
             "quality": {"refresh": 2, "steps": 50, "videos": 4, "shorter": {"20": 30.0, "40": 35.0},
                         "compared": {"small": {"steps": 20, "videos": 2, "zeros": "AA==", "strips": "AA==",
                                                "rows": ROWS}}}}
