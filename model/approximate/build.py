@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from hw.errors import VidaError
 from model.approximate.chain import Approximate, Feature
@@ -56,22 +57,34 @@ def dito_steps(network: QuantisedNetwork, config: DiToConfig, steps: int = STEPS
     return frozenset(range(0, steps, interval(history, config.match_ratio, config.ratio)))
 
 
-def _features(config: Config, network: QuantisedNetwork, steps: int, work: Work) -> list[Feature]:
+def features(configs: Sequence[Config], network: QuantisedNetwork, steps: int, work: Work,
+             kinds: Mapping[type[Feature], type[Feature]] = MappingProxyType({})) -> list[Feature]:
+    """What `configs` rewrite or leave out, outermost first; ViDA and Ditto, which compute, are none of them.
+
+    kinds : class of a feature -> the one to be made in its place, of the same parameters
+    """
+    chosen = [config for config in configs if not isinstance(config, (DittoConfig, ViDAConfig))]
+    chosen.sort(key=lambda config: isinstance(config, EXIONConfig))  # EXION's mask is innermost
+    return [kinds.get(kind, kind)(*arguments) for config in chosen
+            for kind, arguments in _features(config, network, steps, work)]
+
+
+def _features(config: Config, network: QuantisedNetwork, steps: int, work: Work) -> list[tuple[type[Feature], tuple]]:
     side = network.config.size // network.config.patch
     match config:
         case CMCConfig():
-            return [CMC(config, (side, side), work)]
+            return [(CMC, (config, (side, side), work))]
         case ORBISConfig():
-            return [ORBIS(config, work)]
+            return [(ORBIS, (config, work))]
         case DiToConfig():
-            return [DiTo(config, dito_steps(network, config, steps), work)]
+            return [(DiTo, (config, dito_steps(network, config, steps), work))]
         case AsymRnRConfig():
-            return [AsymRnR(config, network, work)]
+            return [(AsymRnR, (config, network, work))]
         case ToMeConfig():
-            return [ToMe(config, network, work)]
+            return [(ToMe, (config, network, work))]
         case EXIONConfig():
-            eager = [] if config.eager is None else [EagerPrediction(config.eager, network, work)]
-            return eager + ([] if config.ffn is None else [FFNReuse(config.ffn, work)])
+            eager = [] if config.eager is None else [(EagerPrediction, (config.eager, network, work))]
+            return eager + ([] if config.ffn is None else [(FFNReuse, (config.ffn, work))])
     raise VidaError(f"{type(config).__name__} is no approximation")
 
 
@@ -100,7 +113,4 @@ def build(
     """
     check_together(configs)
     work = Work()
-    chosen = [config for config in configs if not isinstance(config, (DittoConfig, ViDAConfig))]
-    chosen.sort(key=lambda config: isinstance(config, EXIONConfig))  # EXION's mask is innermost
-    features = [feature for config in chosen for feature in _features(config, network, steps, work)]
-    return Approximate(features, work, record, _exact(configs, network), counting)
+    return Approximate(features(configs, network, steps, work), work, record, _exact(configs, network), counting)

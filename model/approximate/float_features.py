@@ -13,13 +13,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from model.approximate.chain import Inner, Product
+from model.approximate.chain import Feature, Inner, Product
 from model.approximate.cmc import CMC
 from model.approximate.config import CMCConfig
 from model.approximate.exion import EagerPrediction, FFNReuse
 from model.approximate.float_network import real
 from model.approximate.guided import ORBIS, DiTo
-from model.approximate.random_tokens import AsymRnR, ToMe, _cells
+from model.approximate.random_tokens import AsymRnR, ToMe, cells
 from model.approximate.tokens import Dropped, TokenReduction, as_matrices
 from model.approximate.vida import ViDA
 from model.approximate.work import Work
@@ -210,7 +210,7 @@ class FloatToMe(ToMe):
     """ToMe by float similarity, with unrounded means."""
 
     def _merge(self, site: Site, rows: Tensor) -> Tensor:
-        drop, (grid, stride) = int(rows.shape[1] * self.config.ratio), _cells(self.network, self.config, rows.shape[1])
+        drop, (grid, stride) = int(rows.shape[1] * self.config.ratio), cells(self.network, self.config, rows.shape[1])
         tables = [match_random(losses(x, x, Measure.COSINE), grid, stride, drop, self.numbers) for x in rows]
         self.queries[site.layer] = self.keys[site.layer] = Dropped.stack(tables)
         return torch.stack([spread_mean(x, table) for x, table in zip(rows, tables, strict=True)])
@@ -221,3 +221,9 @@ def spread_mean(rows: Tensor, table: RowTable) -> Tensor:
     sums = torch.zeros_like(rows).index_add(0, table.sources, rows)
     count = torch.bincount(table.sources, minlength=table.size).clamp(min=1)
     return (sums / count[:, None])[table.sources]
+
+
+#: Feature of an integer method -> its twin, of the same parameters.
+TWINS: dict[type[Feature], type[Feature]] = {
+    CMC: FloatCMC, ORBIS: FloatORBIS, DiTo: FloatDiTo, AsymRnR: FloatAsymRnR, ToMe: FloatToMe,
+    EagerPrediction: FloatEagerPrediction, FFNReuse: FloatFFNReuse}

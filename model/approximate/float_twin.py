@@ -20,30 +20,10 @@ import typer
 from torch import Tensor
 
 from model.approximate.build import build as integers
-from model.approximate.build import dito_steps
-from model.approximate.chain import Approximate, Feature
-from model.approximate.config import (
-    AsymRnRConfig,
-    CMCConfig,
-    Config,
-    DiToConfig,
-    EXIONConfig,
-    ORBISConfig,
-    ToMeConfig,
-    ViDAConfig,
-    check_together,
-)
-from model.approximate.float_features import (
-    FloatAsymRnR,
-    FloatCMC,
-    FloatDiTo,
-    FloatEagerPrediction,
-    FloatFFNReuse,
-    FloatOperators,
-    FloatORBIS,
-    FloatToMe,
-    FloatViDA,
-)
+from model.approximate.build import features
+from model.approximate.chain import Approximate
+from model.approximate.config import Config, ViDAConfig, check_together
+from model.approximate.float_features import TWINS, FloatOperators, FloatViDA
 from model.approximate.float_network import FloatTwin
 from model.approximate.measure import sample_dense, sample_in_float, starts
 from model.approximate.settings import SETTINGS, choose
@@ -61,26 +41,6 @@ def load_twin(preset: str) -> FloatTwin:
     return FloatTwin(load_network(preset)[0], load_quantised(preset)[0])
 
 
-def _features(config: Config, twin: FloatTwin, steps: int, work: Work) -> list[Feature]:
-    network = twin.quantised
-    side = network.config.size // network.config.patch
-    match config:
-        case CMCConfig():
-            return [FloatCMC(config, (side, side), work)]
-        case ORBISConfig():
-            return [FloatORBIS(config, work)]
-        case DiToConfig():
-            return [FloatDiTo(config, dito_steps(network, config, steps), work)]
-        case AsymRnRConfig():
-            return [FloatAsymRnR(config, network, work)]
-        case ToMeConfig():
-            return [FloatToMe(config, network, work)]
-        case EXIONConfig():
-            eager = [] if config.eager is None else [FloatEagerPrediction(config.eager, network, work)]
-            return eager + ([] if config.ffn is None else [FloatFFNReuse(config.ffn, work)])
-    return []
-
-
 def build(configs: Sequence[Config], twin: FloatTwin, steps: int = STEPS) -> Approximate:
     """Fresh operators for one float sampling run of `steps` steps; raises `VidaError` as `model.approximate.build`.
 
@@ -88,12 +48,10 @@ def build(configs: Sequence[Config], twin: FloatTwin, steps: int = STEPS) -> App
     """
     check_together(configs)
     work = Work()
-    ordered = sorted(configs, key=lambda config: isinstance(config, EXIONConfig))  # EXION's mask is innermost
-    features = [feature for config in ordered for feature in _features(config, twin, steps, work)]
     vida = next((config for config in configs if isinstance(config, ViDAConfig)), None)
     frames = twin.quantised.config.frames
     exact = FloatOperators if vida is None else lambda record: FloatViDA(vida, frames, record)
-    return Approximate(features, work, exact=exact, counting=False)
+    return Approximate(features(configs, twin.quantised, steps, work, TWINS), work, exact=exact, counting=False)
 
 
 def sample(configs: Sequence[Config], twin: FloatTwin, noise: Tensor, label: Sequence[int],

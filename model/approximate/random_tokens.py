@@ -24,7 +24,7 @@ from model.networks import FULL, SPATIAL
 _BLOCKS = (SPATIAL, FULL)
 
 
-def _cells(network: QuantisedNetwork, config: AsymRnRConfig | ToMeConfig, tokens: int) -> tuple[tuple[int, ...], ...]:
+def cells(network: QuantisedNetwork, config: AsymRnRConfig | ToMeConfig, tokens: int) -> tuple[tuple[int, ...], ...]:
     """Grid of the `tokens` that an attention mixes, of a frame or of all, and the stride of its cells."""
     side = network.config.size // network.config.patch
     if tokens == side * side:
@@ -59,7 +59,7 @@ class AsymRnR(TokenReduction):
 
     def _match(self, features: Tensor, ratio: float) -> Dropped:
         tokens = features.shape[2]
-        drop, (grid, stride) = tokens - int(tokens * (1 - ratio)), _cells(self.network, self.config, tokens)
+        drop, (grid, stride) = tokens - int(tokens * (1 - ratio)), cells(self.network, self.config, tokens)
         self.work.extra["match.element_operations"] += features.numel() * tokens
         loss = losses(features, features, Measure.SQUARED).flatten(0, 1)  # (F H, T, T)
         found = Dropped.stack([match_random(one, grid, stride, drop, self.numbers) for one in loss])
@@ -84,7 +84,7 @@ class ToMe(TokenReduction):
 
     def _merge(self, site: Site, rows: Tensor) -> Tensor:
         """Rows (A, N, D) with each token replaced by the mean that stands for it."""
-        drop, (grid, stride) = int(rows.shape[1] * self.config.ratio), _cells(self.network, self.config, rows.shape[1])
+        drop, (grid, stride) = int(rows.shape[1] * self.config.ratio), cells(self.network, self.config, rows.shape[1])
         self.work.extra["match.element_operations"] += rows.numel() * rows.shape[1]
         tables = [match_random(losses(x, x, Measure.COSINE), grid, stride, drop, self.numbers) for x in rows]
         self.queries[site.layer] = self.keys[site.layer] = Dropped.stack(tables)
