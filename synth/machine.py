@@ -30,6 +30,14 @@ class MachineArea:
         """Everything but memories: what comparisons at equal area divide by."""
         return self.groups + self.vector + self.control
 
+    def at_equal_area(self, base: MachineArea) -> float:
+        """Multiplies a ratio of cycles: area of `base` over this one's, this one's clock over that of `base`.
+
+        Clocks are taken as equal where a path is not known.
+        """
+        clock = base.path_ps / self.path_ps if self.path_ps and base.path_ps else 1.0
+        return base.logic / self.logic * clock
+
 
 def machine_area(synthesiser: Synthesiser, config: MachineConfig) -> MachineArea:
     """Synthesise what is not known yet; equal blocks once."""

@@ -48,7 +48,7 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
             foreseen = bandwidth in FORESEEN_AT.get(method, ())
             find = _foreseen if foreseen else _cycles
             cycles = whole[method] if known else find(own, method, count, bandwidth, progress)
-            gain = base / cycles * factor(areas)
+            gain = base / cycles * areas["own"].at_equal_area(areas["baseline"])
             curve.setdefault(method, {})[str(bandwidth)] = gain
             sampled = f"{count} of {STEPS} steps" if count < STEPS and not known else f"{STEPS} steps"
             sampled += " by the cycle model" if foreseen else ""
@@ -64,13 +64,6 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
                  "unit": "um2" if library else "GE", "baseline": BASELINE["depth"]}
     add_foreseen(step, BANDWIDTHS, synthesiser, progress)
     return step
-
-
-def factor(areas: dict[str, MachineArea]) -> float:
-    """(area of the baseline / area) x (clock / clock of the baseline)."""
-    own, base = areas["own"], areas["baseline"]
-    clock = base.path_ps / own.path_ps if own.path_ps and base.path_ps else 1.0
-    return base.logic / own.logic * clock
 
 
 def _cycles(config: MachineConfig, method: str, count: int, bandwidth: int, progress: Callable[[str], None]) -> float:

@@ -42,7 +42,7 @@ def add_foreseen(step: StepResult, bandwidths: Sequence[int], synthesiser: Synth
     areas, shown = {BASELINE: base}, {}
     for preset, prefix in PRESETS.items():
         own = areas[preset] = _area(preset, synthesiser)
-        factor = base.logic / own.logic * (base.path_ps / own.path_ps)
+        factor = own.at_equal_area(base)
         curve = {method: {width: cycles[BASELINE][width] / taken * factor for width, taken in found.items()}
                  for method, found in cycles[preset].items()}
         for method, width in product(METHODS[1:], bandwidths):

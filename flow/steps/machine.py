@@ -40,10 +40,11 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
     _exactness(step, runs)
     _figures(step, runs)
     foreseen = {name: _foresee(made, name, progress) for name, made in runs.items()}
-    _model(step, runs, foreseen)
+    compared = {name: compare(made, foreseen[name]) for name, made in runs.items()}
+    _model(step, runs, foreseen, compared)
     lines = [_line(name, made, runs["dense"], foreseen[name]) for name, made in runs.items()]
     step.data = {"steps": STEPS, "lines": lines,
-                 "model": {name: compare(made, foreseen[name]) for name, made in runs.items()},
+                 "model": compared,
                  "foreseen": {name: len(numbers) for name, numbers in FORESEEN.items()},
                  "timelines": {name: _spans(made) for name, made in runs.items()},
                  "operators": {name: operator_cycles(made) for name, made in runs.items()}}
@@ -89,11 +90,12 @@ def _foresee(made: Run, name: str, progress: Callable[[str], None]) -> Foreseen:
     return Foresight(made.lowered, len(made.steps), FORESEEN[name]).run()
 
 
-def _model(step: StepResult, runs: dict[str, Run], foreseen: dict[str, Foreseen]) -> None:
-    """How far the cycle model is from the counters, at worst."""
+def _model(step: StepResult, runs: dict[str, Run], foreseen: dict[str, Foreseen],
+           compared: dict[str, list[dict]]) -> None:
+    """How far the cycle model is from the counters, at worst; `compared` by operator, see `compare`."""
     errors = {name: foreseen[name].cycles / made.cycles - 1 for name, made in runs.items()}
-    operators = [(line["error"], name, line["operator"]) for name, made in runs.items()
-                 for line in compare(made, foreseen[name]) if line["judged"]]
+    operators = [(line["error"], name, line["operator"]) for name, lines in compared.items()
+                 for line in lines if line["judged"]]
     name = max(errors, key=lambda one: abs(errors[one]))
     error, method, operator = max(operators, key=lambda one: abs(one[0]))
     sampled = ", ".join(f"{one} {len(numbers)}" for one, numbers in FORESEEN.items())
