@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from host.bank_model import Banks, Stream
 from hw.config import TILE, MachineConfig
-from hw.control.isa import Instruction, VectorOp
-from hw.vector.operations import TWICE, Op
+from hw.control.isa import Instruction
+from hw.vector.operations import STREAMS, TWICE, Op
 from model.exact.machine.matrix import tiles as count_of
 from model.exact.vector.schedule import START, START_NORMALISE, cycles
 
@@ -19,8 +19,6 @@ _AT_UNIT, _OPERANDS, _VECTOR_DONE = -2, 3, 1
 _AHEAD = 4
 #: Commands that wait before the unit beside the one that it works on.
 _WAITING = 2
-#: Operands that are read with every beat of a result, beside x.
-_BESIDE = {Op.LAYERNORM: "uv", Op.NORMALISE: "u", Op.GELU: "u", Op.RESIDUAL: "yuv", Op.SNAP: "y"}
 
 
 class VectorModel:
@@ -98,12 +96,12 @@ class VectorModel:
 
     def _work(self, item: Instruction) -> tuple[float, int, float, list[Stream]]:
         """Beats of a reading, cycles before and after, and for each reading the lines that a beat needs."""
-        config, op = self.config, Op[VectorOp(item["op"]).name]
+        config, op = self.config, item["op"]
         lanes, size = config.lanes, config.buffer_lines
         beats = item["rows"] * count_of(item["cols"], lanes)
         each = item["rows"] * count_of(item["cols"], config.columns) / beats     # lines of an operand a beat
         x = ((False, item["x"] // size), each * (TILE if item["x_transposed"] else 1))
-        beside = [((False, item[name] // size), each) for name in _BESIDE.get(op, "")]
+        beside = [((False, item[name] // size), each) for name in STREAMS[op]]
         readings = [[x, *beside, ((True, item["out"] // size), 1.0)]]
         if op in TWICE:
             readings.insert(0, [x])

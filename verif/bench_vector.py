@@ -16,7 +16,7 @@ from hw.config import MachineConfig
 from hw.control.isa import ROW_SUMS
 from hw.numerics import MULTIPLIER_BITS, SHIFT_MAX
 from hw.vector.control import VectorControl
-from hw.vector.operations import GROUP_MAX, THRESHOLD_MAX, TOKENS_MAX, VARIANCE_BITS, WIDTH_MAX, Op
+from hw.vector.operations import GROUP_MAX, STREAMS, THRESHOLD_MAX, TOKENS_MAX, VARIANCE_BITS, WIDTH_MAX, Op
 from hw.vector.unit import VectorUnit
 from model.exact.vector.gelu import GeluParams
 from model.exact.vector.layernorm import LayerNormParams
@@ -38,7 +38,7 @@ from verif.vector import (
     traffic,
 )
 
-_KINDS = [op.name.lower() for op in Op if op is not Op.NONE]
+_KINDS = [op.name.lower() for op in STREAMS]
 cover = Cover(*_KINDS, *(f"{name} awaited" for name in VectorControl.ORDER), "result under stall", "row of one element",
               "row ends within a beat", "rows fill no group", "group of one row", "equal row", "lowest accumulator",
               "highest accumulator", "multiplier 0", "largest multiplier", "shift 0", "largest shift", "int8 saturated",

@@ -157,7 +157,7 @@ class Instructions:
     def vector(self) -> tuple[Instruction, list[Known]]:
         """A VECTOR of any operation."""
         draw, config = self.draw, self.config
-        op = draw.choice(list(VectorOp))
+        op = draw.choice(list(WIDTHS))
         widths, turned = WIDTHS[op], 0
         x = self._some(widths[0])
         rows, cols = x.down * TILE, x.across * config.columns

@@ -66,7 +66,7 @@ class Decoder(Component):
 def _allowed(field: Field, value, high: dict[str, int], multiples: dict[str, int]):
     """Whether a field's bits are allowed."""
     if field.kind:
-        return Cat(value == member.value for member in field.kind).any()
+        return Cat(value == member.value for member in field.members).any()
     last, step = min(field.last, high.get(field.name, field.last)), max(field.step, multiples.get(field.name, 1))
     checks = [value >= field.low] if field.low else []
     checks += [value <= last] if last < (1 << field.bits) - 1 else []

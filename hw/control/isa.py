@@ -18,6 +18,7 @@ from hw.config import TILE
 from hw.errors import VidaError
 from hw.numerics import MULTIPLIER_BITS, SHIFT_MAX
 from hw.payloads import Init
+from hw.vector.operations import Op as VectorOp
 
 #: Version of the encoding, in every memory image and in the machine's version register.
 FORMAT = 1
@@ -39,24 +40,12 @@ class Opcode(enum.Enum, shape=8):
     VECTOR = 5  #: rows through the vector unit
 
 
-class VectorOp(enum.Enum, shape=8):
-    """What the vector unit does with each row; every other value is illegal."""
-
-    REQUANTISE16 = 1  #: x int16 -> int8 by (multiplier, shift)
-    LAYERNORM = 2  #: x int16, u scale row, v shift row -> int8 by (multiplier, shift)
-    SOFTMAX = 3  #: x accumulators -> int8 probabilities by (multiplier, shift); writes row sums
-    NORMALISE = 4  #: x accumulators over the row sums, u multipliers, shift -> int8
-    GELU = 5  #: x accumulators, u multipliers, shift; then (multiplier, shift2) -> int8
-    RESIDUAL = 6  #: x accumulators, u multipliers, shift; v gate, y int16 stream, shift2 fraction -> int16
-    SNAP = 7  #: x int8, y int8 reference: y where |x - y| <= epsilon, else x
-
-
 @dataclass(frozen=True)
 class Field:
     """One field of an instruction.
 
     It begins at bit `bit` of byte `byte`. `low`..`high` (None: what the width holds) are allowed, multiples of `step`;
-    or the members of `kind`.
+    or the `members` of `kind`: those that are not below `low`.
     """
 
     name: str
@@ -82,20 +71,25 @@ class Field:
     @property
     def default(self) -> Any:
         """The value of a field that is not given: its lowest."""
-        return next(iter(self.kind)) if self.kind else self.low
+        return self.members[0] if self.kind else self.low
+
+    @property
+    def members(self) -> tuple[PlainEnum, ...]:
+        """The allowed members of an enumerated field."""
+        return tuple(member for member in self.kind or () if member.value >= self.low)
 
     @property
     def allowed(self) -> str:
         """The allowed values, in words."""
         if self.kind:
-            return ", ".join(f"{member.value} {member.name}" for member in self.kind)
+            return ", ".join(f"{member.value} {member.name}" for member in self.members)
         return f"{self.low}..{self.last}" + (f", a multiple of {self.step}" if self.step > 1 else "")
 
     def check(self, value: Any) -> int:
         """`value` as its bits; raises VidaError naming value and range where it is not allowed."""
         number = value.value if isinstance(value, PlainEnum) else value
         legal = isinstance(number, int) and self.low <= number <= self.last and number % self.step == 0
-        if not legal or (self.kind and number not in {member.value for member in self.kind}):
+        if not legal or (self.kind and number not in {member.value for member in self.members}):
             raise VidaError(f"{self.name} is {value}: {self.allowed} allowed")
         return int(number)
 
@@ -149,7 +143,7 @@ _MATMUL = (*_common(units=16),
            Field("left_word", 56, 8, "first word of the left operand in its line, below C", high=7))
 
 _VECTOR = (*_common(),
-           Field("op", 8, 8, "what is done with a row", kind=VectorOp),
+           Field("op", 8, 8, "what is done with a row", low=1, kind=VectorOp),
            Field("x_mapped", 9, 1, "row i of x is mapped(i)"),
            Field("y_mapped", 9, 1, "row i of y is mapped(i)", bit=1),
            Field("out_mapped", 9, 1, "row i of the output is mapped(i)", bit=2),

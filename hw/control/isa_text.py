@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from enum import Enum
 
-from hw.control.isa import BYTES, FORMAT, FORMATS, SEMAPHORE_BITS, SEMAPHORES, Field, Instruction, Opcode, VectorOp
-from hw.payloads import Init
+from hw.control.isa import BYTES, FORMAT, FORMATS, SEMAPHORE_BITS, SEMAPHORES, Field, Instruction, Opcode
+
+#: Enumerations of the C header: a format, its field, and the constants' prefix.
+_ENUMERATIONS = ((Opcode.END, "opcode", "OPCODE"), (Opcode.VECTOR, "op", "VECTOROP"), (Opcode.MATMUL, "init", "INIT"))
 
 
 def disassemble(item: Instruction) -> str:
@@ -32,8 +34,9 @@ def c_header() -> str:
     lines = ["/* SPDX-License-Identifier: CC0-1.0 */", "/* Instruction set of vida, written from its definition. */",
              "#ifndef VIDA_ISA_H", "#define VIDA_ISA_H", "", f"#define VIDA_ISA_FORMAT {FORMAT}",
              f"#define VIDA_ISA_BYTES {BYTES}", f"#define VIDA_ISA_SEMAPHORES {SEMAPHORES}", ""]
-    for kind in (Opcode, VectorOp, Init):
-        lines += [f"#define VIDA_{kind.__name__.upper()}_{member.name} {member.value}" for member in kind] + [""]
+    for opcode, name, prefix in _ENUMERATIONS:
+        field, = (field for field in FORMATS[opcode] if field.name == name)
+        lines += [f"#define VIDA_{prefix}_{member.name} {member.value}" for member in field.members] + [""]
     for opcode, fields in FORMATS.items():
         lines.append(f"/* {opcode.name}: byte, first bit in it, bits */")
         lines += [f"#define VIDA_{opcode.name}_{field.name.upper()} {field.byte}, {field.bit}, {field.bits}"

@@ -8,7 +8,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.config import TILE, MachineConfig
-from hw.control.isa import Opcode, VectorOp, layout
+from hw.control.isa import Opcode, layout
 from hw.control.queue import RegisterQueue
 from hw.memory.buffer import LINES_AHEAD
 from hw.memory.lines import write_layout
@@ -22,17 +22,15 @@ VECTOR = layout(Opcode.VECTOR)
 #: How often its rows are walked, and where they lie.
 _ROWS = ("op", "rows", "cols", "inner", "inner_stride", "outer_stride")
 #: Bytes of an element of each operand that is a matrix.
-WIDTHS: dict[str, dict[VectorOp, int]] = {
-    "x": {VectorOp.REQUANTISE16: 2, VectorOp.LAYERNORM: 2, VectorOp.SOFTMAX: 4, VectorOp.NORMALISE: 4,
-          VectorOp.GELU: 4, VectorOp.RESIDUAL: 4, VectorOp.SNAP: 1},
-    "y": {VectorOp.RESIDUAL: 2, VectorOp.SNAP: 1},
-    "out": {op: 2 if op is VectorOp.RESIDUAL else 1 for op in VectorOp}}
+WIDTHS: dict[str, dict[Op, int]] = {
+    "x": {Op.REQUANTISE16: 2, Op.LAYERNORM: 2, Op.SOFTMAX: 4, Op.NORMALISE: 4, Op.GELU: 4, Op.RESIDUAL: 4, Op.SNAP: 1},
+    "y": {Op.RESIDUAL: 2, Op.SNAP: 1},
+    "out": {op: 2 if op is Op.RESIDUAL else 1 for op in STREAMS}}
 
 
 def uses(name: str, op) -> Cat:
     """Whether an operation takes operand `name`."""
-    some = [o for o in VectorOp if name in "x" + STREAMS[Op[o.name]]]
-    return Cat(op == one.value for one in some).any()
+    return Cat(op == one.value for one, streams in STREAMS.items() if name in "x" + streams).any()
 
 
 def fields_of(name: str) -> data.StructLayout:

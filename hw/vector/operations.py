@@ -13,19 +13,19 @@ from hw.numerics import MULTIPLIER_BITS, SHIFT_MAX
 
 
 class Op(enum.Enum, shape=3):
-    """An operation."""
+    """What the vector unit does with each row, in its commands and in VECTOR instructions (there `VectorOp`)."""
 
-    NONE = 0          #: not to be commanded
-    REQUANTISE16 = 1  #: x int16 -> int8
-    LAYERNORM = 2     #: x int16, u scale, v shift (modulation) -> int8; every row of x twice
-    SOFTMAX = 3       #: x accumulators -> probabilities, row sums kept; every row of x twice
-    NORMALISE = 4     #: x accumulators over the kept row sums, u multipliers -> int8
-    GELU = 5          #: x accumulators, u multipliers -> int8
-    RESIDUAL = 6      #: y + v * (x accumulators by u multipliers) -> int16
-    SNAP = 7          #: y where |x - y| is at most a threshold, else x; int8
+    NONE = 0  #: no operation: neither command nor instruction has it
+    REQUANTISE16 = 1  #: x int16 -> int8 by (multiplier, shift)
+    LAYERNORM = 2  #: x int16, u scale row, v shift row -> int8 by (multiplier, shift); every row of x twice
+    SOFTMAX = 3  #: x accumulators -> int8 probabilities by (multiplier, shift); keeps row sums; every row of x twice
+    NORMALISE = 4  #: x accumulators over the kept row sums, u multipliers, shift -> int8
+    GELU = 5  #: x accumulators, u multipliers, shift; then (multiplier, shift2) -> int8
+    RESIDUAL = 6  #: x accumulators, u multipliers, shift; v gate, y int16 stream, shift2 fraction -> int16
+    SNAP = 7  #: x int8, y int8 reference: y where |x - y| is at most a threshold, else x
 
 
-#: The operations that read their rows twice, and the streams beside x that each operation takes.
+#: The operations that read their rows twice, and every operation with the streams beside x that it takes.
 TWICE = (Op.LAYERNORM, Op.SOFTMAX)
 STREAMS = {Op.REQUANTISE16: "", Op.LAYERNORM: "uv", Op.SOFTMAX: "", Op.NORMALISE: "u", Op.GELU: "u",
            Op.RESIDUAL: "yuv", Op.SNAP: "y"}
@@ -75,6 +75,7 @@ def narrow_layout(config: MachineConfig) -> data.StructLayout:
 def output_layout(config: MachineConfig) -> data.StructLayout:
     """A beat of results; `last` with the last beat of each row."""
     return data.StructLayout({"value": data.ArrayLayout(signed(16), config.lanes), "last": 1})
+
 
 def among(op: Value, some: Iterable[Op]) -> Value:
     """Whether `op` is one of some operations."""

@@ -80,7 +80,7 @@ def draw_instruction(draw, config):
     fields = {}
     for field in FORMATS[opcode][1:]:
         if field.kind:
-            fields[field.name] = draw.choice(list(field.kind))
+            fields[field.name] = draw.choice(field.members)
         elif draw.random() < 0.3:
             value = draw.choice([field.low, *edges]) + draw.randint(-1, 1)
             fields[field.name] = min(max(value // field.step * field.step, field.low), field.last)

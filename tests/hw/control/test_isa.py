@@ -13,7 +13,7 @@ FIELDS = [(opcode, field) for opcode in Opcode for field in FORMATS[opcode] if f
 
 def _random(opcode, draw):
     return instruction(opcode, **{
-        field.name: draw.choice(list(field.kind)) if field.kind
+        field.name: draw.choice(field.members) if field.kind
         else draw.randrange(field.low, field.last + 1, 1) // field.step * field.step
         for field in FORMATS[opcode] if field.name != "opcode"})
 
@@ -41,7 +41,7 @@ def test_fields_are_apart_and_the_layout_is_whole(opcode):
 @pytest.mark.parametrize(("opcode", "field"), FIELDS, ids=lambda part: getattr(part, "name", None))
 def test_every_field_out_of_its_range_is_refused(opcode, field):
     item = instruction(opcode)
-    wrong = [field.last + 1, -1] if not field.kind else [max(m.value for m in field.kind) + 1]
+    wrong = [field.last + 1, -1] if not field.kind else [max(m.value for m in field.members) + 1]
     wrong += [field.low - 1] if field.low else []
     wrong += [field.low + 1] if field.step > 1 else []
     for value in wrong:

@@ -121,7 +121,7 @@ def illegal():
             top = (1 << field.bits) - 1
             units = CONFIG.pegs - 1 if opcode is Opcode.MATMUL else 0
             last = min(field.last, high.get(field.name, top), units if field.name == "unit" else top)
-            wrong = [last + 1] if not field.kind else [max(m.value for m in field.kind) + 1]
+            wrong = [last + 1] if not field.kind else [max(m.value for m in field.members) + 1]
             wrong += [field.low - 1] if field.low else []
             wrong += [field.low + 1] if field.step > 1 else []
             for value in wrong:

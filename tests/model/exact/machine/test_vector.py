@@ -51,7 +51,7 @@ def _bench(machine, op, **values):
     return bench, item, want.numpy(), out_width
 
 
-@pytest.mark.parametrize("op", VectorOp)
+@pytest.mark.parametrize("op", CASES)
 def test_every_operation_is_its_law(machine, op):
     bench, item, want, width = _bench(machine, op)
     counts = bench.run([item, END])
