@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from model.attach import calibrate
+from model.attach import apply, calibrate
 from model.attach.loading import TINY, random_weights
 from model.attach.subjects import DiffusersSubject, Size
 
@@ -42,6 +42,36 @@ def prepare():
 def sampled():
     """Gives the last latent of a run."""
     return lambda subject: list(subject.sample(STEPS, 1))[-1]
+
+
+@pytest.fixture
+def first():
+    """By class: the first block's projection of Q and its output projection."""
+    return {name: tuple(f"{'blocks' if name == 'WanTransformer3DModel' else 'transformer_blocks'}.0.attn1.{part}"
+                        for part in ("to_q", "to_out.0")) for name in CLASSES}
+
+
+@pytest.fixture
+def outputs(sampled):
+    """Gives, of a run by a method, the last latent, statistics and the output of a layer at every step."""
+    def run(subject, calibration, config, layer):
+        found = []
+        with apply(subject.model, config, calibration) as attached:
+            module = subject.model.get_submodule(layer)
+            handle = module.register_forward_hook(lambda _, inputs, output: found.append(output.clone()))
+            last = sampled(subject)
+            handle.remove()
+        return last, attached, found
+    return run
+
+
+@pytest.fixture
+def left():
+    """Gives the share of the products of a kind that a method left."""
+    def share(attached, kind):
+        layers = [layer for layer in attached.statistics() if layer.kind == kind]
+        return sum(layer.done for layer in layers) / sum(layer.macs for layer in layers)
+    return share
 
 
 class Small(nn.Module):
