@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All methods on unmodified models: together, layer by layer, on an own layout, against the integer network; refusals."""
+"""All methods on unmodified models: together, layer by layer, on an own layout, against the integer network."""
 
 import pytest
 import torch
