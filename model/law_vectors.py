@@ -31,6 +31,7 @@ from model.exact.match.intra import IntraSearch, intra_table
 from model.exact.match.random_destinations import match_random, merge_mean, xorshift32
 from model.exact.match.similarity import Measure, losses, narrow
 from model.exact.operators import Job, Operators
+from model.exact.recover.passthrough import accumulate, pass_remainder, pass_rounded, remainder_of
 from model.exact.recover.tables import RowTable, gather, recover
 from model.exact.sparsity.columns import snap_columns
 from model.exact.sparsity.conmerge import Conflict, Order, Packing, Unit, merge
@@ -38,6 +39,7 @@ from model.exact.sparsity.eager import Dominance, dominated_rows, masked_scores,
 from model.exact.sparsity.ffn_reuse import quantile_threshold, reuse, second_layer_delta, value_mask
 from model.exact.sparsity.leading_one import Detection, leading_terms, log_matmul
 from model.exact.step import denoise
+from model.exact.vector.scaling import requantise8
 from model.exact.vector.snap import snap
 from model.law_entries import LawEntry
 from model.quantise import load_quantised
@@ -196,10 +198,25 @@ def _tokens(jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
                            {"loss": loss, "counts": counts}, {"loss": penalised(loss, counts, 37, counted, penalty)})
 
 
+def _passed(network: Any, jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
+    where, (before, after) = "model.exact.recover.passthrough", (jobs["qkv", step] for step in _STEPS)
+    scale = network.blocks[0].attentions[0].qkv_scale
+    operand, acc = requantise8(before.result, scale), after.result - before.result
+    first, difference = remainder_of(before.result, scale), pass_rounded(acc, scale)
+    parameters = {"multipliers": list(scale.multipliers), "shift": scale.shift}
+    yield LawEntry("pass.first", f"{where}.remainder_of", parameters, {"acc": before.result}, {"remainder": first})
+    yield LawEntry("pass.rounded", f"{where}.pass_rounded", parameters, {"acc": acc}, {"difference": difference})
+    found = dict(zip(("difference", "remainder"), pass_remainder(acc, first, scale), strict=True))
+    yield LawEntry("pass.remainder", f"{where}.pass_remainder", parameters, {"acc": acc, "remainder": first}, found)
+    yield LawEntry("pass.operand", f"{where}.accumulate", {}, {"before": operand, "difference": difference},
+                   {"operand": accumulate(operand, difference)})
+
+
 def entries() -> list[LawEntry]:
     """Every entry, in order."""
     network, jobs = _operands()
-    return [*_encoders(jobs), *_cmc(jobs), *_exion(network, jobs), *_tokens(jobs)]
+    return [*_encoders(jobs), *_cmc(jobs), *_exion(network, jobs), *_tokens(jobs),
+            *_passed(network, jobs)]
 
 
 def digest(found: list[LawEntry]) -> str:

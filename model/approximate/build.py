@@ -17,6 +17,7 @@ from model.approximate.config import (
     DittoConfig,
     EXIONConfig,
     ORBISConfig,
+    PassThrough,
     ToMeConfig,
     ViDAConfig,
     check_together,
@@ -24,7 +25,9 @@ from model.approximate.config import (
 from model.approximate.ditto import DefoDitto
 from model.approximate.exion import EagerPrediction, FFNReuse
 from model.approximate.guided import ORBIS, DiTo
+from model.approximate.passing import PassingDitto
 from model.approximate.random_tokens import AsymRnR, ToMe
+from model.approximate.runs import linear_links
 from model.approximate.vida import ViDA
 from model.approximate.work import Work
 from model.exact.match.dito import interval, matching_steps
@@ -92,8 +95,10 @@ def _exact(configs: Sequence[Config], network: QuantisedNetwork) -> Callable[[Re
     """What makes the innermost operators, from who records their jobs."""
     for config in configs:
         match config:
-            case DittoConfig():
+            case DittoConfig(pass_through=PassThrough.OFF):
                 return lambda record: DefoDitto(config, record)
+            case DittoConfig():
+                return lambda record: PassingDitto(config, linear_links(network.config), record)
             case ViDAConfig():
                 return lambda record: ViDA(config, network.config.frames, record)
     return Operators

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.approximate.demand import SUM_BYTES, count_digits
+from model.approximate.demand import count_digits
 from model.approximate.work import Work
 from model.exact.operators import Job, Operators, Recorder, Site
+from model.exact.traffic import SUM_BYTES, Traffic
+from model.exact.vector.scaling import Scale
+from model.networks import CROSS
 
 _ALL = torch.ones((), dtype=torch.bool)
 
@@ -87,11 +90,12 @@ def digit_products(job: Job, product: Product) -> tuple[int, int]:
     return found[0], found[1]
 
 
-def moved_bytes(product: Product, result: Tensor, jobs: Sequence[Job]) -> int:
+def moved_bytes(product: Product, result: Tensor, jobs: Sequence[Job], traffic: Traffic | None = None) -> int:
     """Bytes in and out of DRAM of a product alone, modelled: docs/measuring.md.
 
     Operands that are multiplied and needed results at one byte; with a timestep before it also the operands before,
-    and the sums in and out; with a frame before it the difference's other operand: its sums stay in the array.
+    and the sums in and out, or what `traffic` says; with a frame before it the difference's other operand: its sums
+    stay in the array.
     """
     need, used = product.need.expand(result.shape), product.used.expand(product.left.shape)
     left = int((need.any(-1, keepdim=True) & used).sum())
@@ -101,10 +105,13 @@ def moved_bytes(product: Product, result: Tensor, jobs: Sequence[Job]) -> int:
     if product.carried is not None:
         return total + left + SUM_BYTES * results
     if kind == "timestep":
-        first = not any(bool(job.reference.any()) for job in jobs)
-        attention = product.right.dim() > 2
-        before = 0 if first else left + (right if attention else 0)
-        return total + before + SUM_BYTES * results * (1 if first else 2)
+        if traffic is None:
+            first = not any(bool(job.reference.any()) for job in jobs)
+            traffic = Traffic(reference=0, carried=8 * SUM_BYTES) if first else Traffic()
+        changes = product.right.dim() > 2 and product.site.block != CROSS and traffic.reference
+        bits = left * (traffic.operand + traffic.reference) + right * (16 if changes else 8)
+        bits += results * (traffic.result + traffic.carried) + int(need.any(-1).sum()) * traffic.row
+        return -(-bits // 8)
     if kind == "frame":
         return total + (right if any(job.product in ("one", "second") for job in jobs) else left)
     return total
@@ -146,11 +153,15 @@ class Approximate(Operators):
 
     def linear(self, site: Site, left: Tensor, right: Tensor, bias: Tensor) -> Tensor:
         """As `Operators.linear`, approximate where a feature says so."""
-        return self._through(Product(site, left, right, bias.expand(*left.shape[:-1], -1)))
+        return self._through(Product(site, left, right, bias.to(left.dtype).expand(*left.shape[:-1], -1)))
 
     def attention(self, site: Site, left: Tensor, right: Tensor) -> Tensor:
         """As `Operators.attention`, approximate where a feature says so."""
         return self._through(Product(site, left, right, left.new_zeros(())))
+
+    def requantised(self, site: Site, acc: Tensor, scale: Scale) -> Tensor:
+        """As `Operators.requantised`, by what computes the innermost product."""
+        return self.exact.requantised(site, acc, scale)
 
     def _through(self, product: Product) -> Tensor:
         result = self._from(0, product)
@@ -179,7 +190,12 @@ class Approximate(Operators):
         work.total[kind] += total
         work.done[kind] += done
         work.bytes_total[kind] += product.left.numel() + product.right.numel() + result.numel()
-        work.bytes[kind] += moved_bytes(product, result, self.jobs)
+        traffic = self.exact.traffic(product.site)
+        moved = plain = moved_bytes(product, result, self.jobs)
+        if traffic is not None:
+            moved = moved_bytes(product, result, self.jobs, traffic)
+            work.extra["ditto.bytes_spared"] += plain - moved
+        work.bytes[kind] += moved
         for job in self.jobs:
             multiplied, busy = digit_products(job, product)
             work.digits[kind] += multiplied

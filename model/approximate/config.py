@@ -67,15 +67,34 @@ class Defo(str, Enum):
     PLUS = "defo+"  #: differences to the row before, as Diffy
 
 
+class PassThrough(str, Enum):
+    """Ditto's linear-run pass-through: what is handed from a product to a linear neighbour's.
+
+    Stated: where two neighbours are linear, no sum at the output of the first and no difference at the input of the
+    second. Inferred, since the full text was not available: what becomes of the requantisation between them.
+    """
+
+    OFF = "off"  #: requantised sums, of which the next product takes the difference: exact
+    LOCAL = "local"  #: the difference of the two requantised sums, where both are at hand: exact, saves one load
+    REQUANTISED = "requantised"  #: the sum of differences, requantised: no sums, what rounds away is lost
+    REMAINDER = "remainder"  #: the same, and what rounds away goes into the next timestep's: a byte an element
+
+
 class _Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DittoConfig(_Config):
-    """Ditto (HPCA 2025): products from differences to the previous timestep, exact; `cost` decides under Defo."""
+    """Ditto (HPCA 2025): products from differences to the previous timestep, exact; `cost` decides under Defo.
+
+    `pass_through` other than OFF and LOCAL approximates: the first products of linear links multiply whole operands
+    every `pass_refresh` timesteps, None: at the first alone.
+    """
 
     defo: Defo = Defo.OFF
     cost: Cost = Roofline()
+    pass_through: PassThrough = PassThrough.OFF
+    pass_refresh: Count | None = None
 
 
 class ViDAConfig(_Config):
@@ -228,6 +247,10 @@ def check_together(configs: Sequence[Config]) -> None:
     if DittoConfig in kinds and any(kind not in (DittoConfig, CMCConfig) for kind in kinds):
         raise VidaError(f"DittoConfig and {next(k.__name__ for k in kinds if k not in (DittoConfig, CMCConfig))}: "
                         "outputs that are left out have no sums that the next timestep's differences could add to")
+    passing = any(isinstance(config, DittoConfig) and config.pass_through is not PassThrough.OFF for config in configs)
+    if passing and CMCConfig in kinds:
+        raise VidaError("DittoConfig(pass_through=...) and CMCConfig: CMC copies whole results, and what passes is "
+                        "their difference to a timestep in which other rows were copied; set PassThrough.OFF")
     if ViDAConfig in kinds and len(kinds) > 1:
         other = next(kind.__name__ for kind in kinds if kind is not ViDAConfig)
         raise VidaError(f"ViDAConfig and {other}: ViDA's sums go on from frame to frame, so every one of them is "

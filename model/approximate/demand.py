@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from model.exact.encode.encoder import digits
-
-#: Bytes of a carried sum: accumulators of 28 bits, whole bytes.
-SUM_BYTES = 4
+from model.exact.traffic import Traffic
 
 #: Digits of a difference -255..255, at its place + 255.
 _COUNTS = (digits(torch.arange(-255, 256)) != 0).sum(0).to(torch.int32)
@@ -34,21 +32,23 @@ class Demand:
 Cost = Callable[[Demand], float]
 
 
-def demand(product: str, current: Tensor, reference: Tensor | None, right: Tensor) -> Demand:
-    """What one job as `Operators.run` gets it asks for, nothing left out.
+def demand(product: str, current: Tensor, reference: Tensor | None, right: Tensor,
+           traffic: Traffic | None = None) -> Demand:
+    """What one job as `Operators.run` gets it asks for, nothing left out; `traffic` None is what the job shows.
 
     Bytes: operands, results at one byte; with a reference also the operand before, and sums in and out. The second of
     two products finds its reference and its right operand read by the first, which keeps its sums in the array.
     """
+    if traffic is None:
+        traffic = Traffic(reference=0, carried=0) if reference is None else Traffic()
     difference = current if reference is None else current - reference
-    columns = right.shape[-1]
-    results = current.numel() // current.shape[-1] * columns
-    moved = current.numel()
+    columns, rows = right.shape[-1], current.numel() // current.shape[-1]
+    bits = current.numel() * traffic.operand
     if product != "second":
-        moved += right.numel() + (0 if reference is None else reference.numel())
+        bits += 8 * right.numel() + current.numel() * traffic.reference
     if product != "first":
-        moved += results * (1 if reference is None else 1 + 2 * SUM_BYTES)
-    return Demand(int(count_digits(difference).sum()) * columns, moved)
+        bits += rows * (columns * (traffic.result + traffic.carried) + traffic.row)
+    return Demand(int(count_digits(difference).sum()) * columns, -(-bits // 8))
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,8 @@ class DefoDitto(Ditto):
         """As `Operators.run`; the first two steps are costed."""
         if self.step < 2 and self.config.defo is not Defo.OFF:
             key = site, self.step
-            cost = self.config.cost(demand(product, current, reference, right))
+            traffic = self.traffic(site) if self.step else None
+            cost = self.config.cost(demand(product, current, reference, right, traffic))
             self.costs[key] = self.costs.get(key, 0.0) + cost
         return super().run(site, product, current, reference, right, init, start)
 

@@ -22,6 +22,7 @@ from model.approximate.config import (
     KeyGuide,
     ORBISConfig,
     Over,
+    PassThrough,
     ToMeConfig,
     ViDAConfig,
 )
@@ -43,6 +44,10 @@ SETTINGS: dict[str, tuple[Config, ...]] = {
     "ditto": (DittoConfig(),),
     "ditto.defo": (DittoConfig(defo=Defo.DEFO),),
     "ditto.defo+": (DittoConfig(defo=Defo.PLUS),),
+    "ditto.pass.local": (DittoConfig(pass_through=PassThrough.LOCAL),),
+    "ditto.pass.requantised": (DittoConfig(pass_through=PassThrough.REQUANTISED),),
+    "ditto.pass.requantised.refresh-4": (DittoConfig(pass_through=PassThrough.REQUANTISED, pass_refresh=4),),
+    "ditto.pass.remainder": (DittoConfig(pass_through=PassThrough.REMAINDER),),
     "vida.refresh-2": (ViDAConfig(),),
     "vida.refresh-4": (ViDAConfig(refresh=4),),
     "vida.scores": (ViDAConfig(products=("scores",)),),

@@ -40,7 +40,16 @@ from model.attach.features import (
 )
 from model.attach.layout import Geometry
 from model.attach.random_features import PartsAsymRnR, PartsToMe
-from model.attach.serving import Layers, Served, serve_cmc, serve_eager, serve_ffn, serve_reduction, serve_vida
+from model.attach.serving import (
+    Layers,
+    Served,
+    check_ditto,
+    serve_cmc,
+    serve_eager,
+    serve_ffn,
+    serve_reduction,
+    serve_vida,
+)
 from model.attach.sites import LinearConstants, attention_constants
 from model.exact.operators import Operators, Recorder
 from model.exact.vector.scaling import Scale
@@ -86,6 +95,9 @@ class Methods:
 
     def __init__(self, configs: Sequence[Config], model: nn.Module, layers: Layers, record: Recorder | None) -> None:
         check_together(configs)
+        for config in configs:
+            if isinstance(config, DittoConfig):
+                check_ditto(config)
         self.model, self.layers, self.record = model, layers, record
         self.differences = [one for one in configs if isinstance(one, DittoConfig | ViDAConfig)]
         self.chosen = [_Chosen(config, _serve(config, layers)) for config in _parts(configs)]

@@ -11,10 +11,12 @@ from model.approximate.config import (
     AsymRnRConfig,
     CMCConfig,
     DiToConfig,
+    DittoConfig,
     EagerConfig,
     FFNReuseConfig,
     ORBISConfig,
     Over,
+    PassThrough,
     ToMeConfig,
     ViDAConfig,
 )
@@ -140,6 +142,14 @@ def serve_ffn(_: FFNReuseConfig, layers: Layers) -> Served:
     served = Served({site.layer for site in layers.sites.values() if site.kind == "fc1"})
     return served.check("FFNReuseConfig", "it has no two linear layers in integers with a GELU, SiLU or ReLU between "
                         "(GEGLU multiplies two halves, so an element has two sums): EXIONConfig(ffn=None)")
+
+
+def check_ditto(config: DittoConfig) -> None:
+    """Every layer is served; raises `VidaError` for differences that would have to pass from layer to layer."""
+    if config.pass_through is not PassThrough.OFF:
+        raise VidaError(f"DittoConfig: pass_through={config.pass_through.value!r}: what stands between two layers of "
+                        "this model is its own code, on floats, so no two are known to follow each other linearly: "
+                        "pass_through=PassThrough.OFF, which is exact")
 
 
 def serve_vida(config: ViDAConfig, layers: Layers) -> Served:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model.exact.traffic import Traffic
+from model.exact.vector.scaling import Scale, requantise8
+
 
 @dataclass(frozen=True)
 class Site:
@@ -92,6 +95,14 @@ class Operators:
         In cross-attention `right` is of the condition tokens: the same in all frames and at all steps.
         """
         return self.run(site, "single", left, None, right, left.new_zeros(()))
+
+    def requantised(self, site: Site, acc: Tensor, scale: Scale) -> Tensor:
+        """Accumulators (F, T, N) of a linear operator as the int8 operands of the products that follow."""
+        return requantise8(acc, scale)
+
+    def traffic(self, site: Site) -> Traffic | None:
+        """What an operator moves at this step where its jobs do not show it; None where they do."""
+        return None
 
     def run(
         self,

@@ -56,9 +56,9 @@ class _Block:
 
     def operands(self, axis: str, c: AttentionConstants, h: Tensor) -> tuple[Tensor, ...]:
         """Q, K and V (A, H, M, d) of int8 (F, T, D)."""
-        kind = "q" if axis == CROSS else "qkv"
-        acc = self.operators.linear(self.site(kind, axis), h, c.qkv.right, c.qkv.bias)
-        parts = requantise8(acc, c.qkv_scale).split(h.shape[-1], dim=-1)
+        site = self.site("q" if axis == CROSS else "qkv", axis)
+        acc = self.operators.linear(site, h, c.qkv.right, c.qkv.bias)
+        parts = self.operators.requantised(site, acc, c.qkv_scale).split(h.shape[-1], dim=-1)
         matrices = tuple(split_heads(part, self.heads, axis) for part in parts)
         if not isinstance(c, CrossConstants):
             return matrices
