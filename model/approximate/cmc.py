@@ -17,7 +17,7 @@ from model.exact.recover.tables import RowTable
 
 
 class CMC(Feature):
-    """Inter-matrix prediction on the inputs of linear operators, intra-matrix prediction on queries.
+    """Inter-matrix prediction on the inputs of linear operators, intra-matrix prediction on queries and probabilities.
 
     One search at the block's input serves Q, K and V, one at the MLP's input serves both its layers: rows that
     were copied after the first are equal before the second.
@@ -38,11 +38,15 @@ class CMC(Feature):
                 self.mlp = table
         elif kind == "fc2" and "fc1" in self.config.operators and self.mlp is not None:
             table = self.mlp
-        elif kind in ("scores", "values") and self.config.query_threshold is not None:
+        elif self._threshold(kind) is not None or (kind == "values" and self.config.query_threshold is not None):
             return self._attend(product, inner)
         else:
             return inner(product)
         return self._condensed(product, inner, table)
+
+    def _threshold(self, kind: str) -> float | None:
+        """That of the intra-matrix prediction that an attention product begins with; None: with none."""
+        return {"scores": self.config.query_threshold, "values": self.config.score_threshold}.get(kind)
 
     def _search(self, product: Product) -> RowTable:
         frames, tokens, dim = product.left.shape
@@ -71,8 +75,9 @@ class CMC(Feature):
     def _attend(self, product: Product, inner: Inner) -> Tensor:
         batch, heads, rows = product.left.shape[:3]
         matrices = product.left.reshape(batch * heads, rows, -1)
-        if product.site.kind == "scores":
-            places = self.config.places(self.config.query_threshold or 0.0, matrices.shape[-1])
+        threshold = self._threshold(product.site.kind)
+        if threshold is not None:
+            places = self.config.places(threshold, matrices.shape[-1])
             search = IntraSearch(self.config.query_segment, places, middle=self.config.middle)
             self.rows = [intra_table(matrix, search) for matrix in matrices]
         computed = torch.stack([table.computed for table in self.rows]).reshape(batch, heads, rows, 1)

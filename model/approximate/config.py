@@ -20,6 +20,8 @@ from model.exact.match.cmc import Middle, Tail
 from model.exact.match.datm import Rule
 from model.exact.match.dito import Counted, Penalty, Ratio
 from model.exact.match.similarity import Measure
+from model.exact.sparsity.columns import ColumnRule
+from model.exact.sparsity.conmerge import Packing
 from model.exact.sparsity.eager import Dominance
 from model.exact.sparsity.ffn_reuse import SecondLayer
 from model.exact.sparsity.leading_one import Detection
@@ -57,6 +59,13 @@ class Over(str, Enum):
 
     FRAMES = "frame"  #: the slides' framing: adjacent frames
     TIMESTEPS = "timestep"  #: adjacent denoising steps
+
+
+class Differenced(str, Enum):
+    """Inferred: which operand's difference the one product of ViDA's attention multiplies."""
+
+    RIGHT = "right"  #: Q dK^T and P dV, the slides' A2 dB2 with A = Q, P
+    LEFT = "left"  #: dQ K^T and dP V: the slides' form of the transposed products, A = K, V^T
 
 
 class Defo(str, Enum):
@@ -100,22 +109,29 @@ class DittoConfig(_Config):
 class ViDAConfig(_Config):
     """ViDA (ASP-DAC 2025). `products` drop dA B_ref between refreshes; the others of attention are two exact products.
 
-    `refresh` is in frames or timesteps, whichever `over` says. Operands of the kinds in `snapped` take their
-    reference's value where they differ by at most `element_threshold` int8 places, and in columns of which at most
-    `column_permille` rows differ. `mixing`: attention that mixes frames takes differences of its rows too: exact.
+    `differenced` LEFT drops A_ref dB instead. `refresh` is in frames or timesteps, whichever `over` says. Operands of
+    the kinds in `snapped` take their reference's value where they differ by at most `element_threshold` int8 places,
+    and in columns that differ by at most `column_permille` as `column_rule` has it. `mixing`: attention that mixes
+    frames takes differences of its rows too: exact.
     """
 
     products: tuple[Literal["scores", "values"], ...] = ("scores", "values")
+    differenced: Differenced = Differenced.RIGHT
     over: Over = Over.FRAMES
     refresh: Count = 2
     element_threshold: Annotated[int, Field(ge=0, le=THRESHOLD_MAX)] = 0
     column_permille: Permille = 0
+    column_rule: ColumnRule = ColumnRule.COUNT
     snapped: tuple[Literal["qkv", "q", "scores", "values", "out", "fc1", "fc2"], ...] = ("qkv", "out", "fc1", "fc2")
     mixing: bool = False
 
 
 class CMCConfig(_Config):
-    """CMC (ASPLOS 2024). `threshold` is a mean difference per element in int8 places; below it a row is copied."""
+    """CMC (ASPLOS 2024). `threshold` is a mean difference per element in int8 places; below it a row is copied.
+
+    `query_threshold` and `score_threshold` (of 127) are those of intra-matrix prediction: of queries, whose tables
+    serve QK^T and PV, and of softmax's probabilities, whose own tables then serve PV. None leaves a prediction out.
+    """
 
     segment: Count = 8
     threshold: Annotated[float, Field(ge=0)] = 5.0
@@ -125,6 +141,7 @@ class CMCConfig(_Config):
     matrices: Matrices = Matrices.FRAMES
     operators: Linears = ("qkv", "fc1")
     query_threshold: Annotated[float, Field(ge=0)] | None = None
+    score_threshold: Annotated[float, Field(ge=0)] | None = None
     query_segment: Count = 4
 
     @staticmethod
@@ -134,14 +151,17 @@ class CMCConfig(_Config):
 
 
 class FFNReuseConfig(_Config):
-    """EXION's FFN-Reuse: `sparse_steps` after a dense one; `threshold` on |GELU output|, None: by `permille`."""
+    """EXION's FFN-Reuse: `sparse_steps` after a dense one; `threshold` on |GELU output|, None: by `permille`.
+
+    `packing`: the array whose passes ConMerge is counted in; None counts none.
+    """
 
     sparse_steps: Annotated[int, Field(ge=0)] = 2
     threshold: Annotated[int, Field(ge=0, le=128)] | None = None
     permille: Permille = 100
     warm_up: Annotated[int, Field(ge=0)] = 0
     second_layer: SecondLayer = SecondLayer.DELTA
-    packing: bool = False
+    packing: Packing | None = None
 
 
 class EagerConfig(_Config):

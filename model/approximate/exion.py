@@ -14,7 +14,7 @@ from model.approximate.work import Work
 from model.exact.heads import join_heads, split_heads
 from model.exact.network import QuantisedNetwork
 from model.exact.operators import Site
-from model.exact.sparsity.conmerge import Packing, merge
+from model.exact.sparsity.conmerge import merge
 from model.exact.sparsity.eager import (
     Selection,
     check_scale,
@@ -76,8 +76,8 @@ class FFNReuse(Feature):
         self.kept[site.layer], self.masks[site.layer] = product.left, mask
         self.work.extra["exion.mask_elements"] += mask.numel()
         self.work.extra["exion.mask_kept"] += int(mask.sum())
-        if self.config.packing:
-            schedule = merge(mask.flatten(0, 1), Packing())
+        if self.config.packing is not None:
+            schedule = merge(mask.flatten(0, 1), self.config.packing)
             self.work.extra["exion.passes"] += schedule.passes
             self.work.extra["exion.condensed_passes"] += schedule.condensed_passes
             self.work.extra["exion.dense_passes"] += schedule.dense_passes

@@ -69,7 +69,7 @@ class FloatCMC(CMC):
     """CMC's searches on float operands."""
 
     def __init__(self, config: CMCConfig, grid: tuple[int, int], work: Work) -> None:
-        names = ("threshold", "query_threshold")
+        names = ("threshold", "query_threshold", "score_threshold")
         scaled = {name: getattr(config, name) * FINE for name in names if getattr(config, name) is not None}
         super().__init__(config.model_copy(update=scaled), grid, work)
 
@@ -77,7 +77,7 @@ class FloatCMC(CMC):
         return super()._search(replace(product, left=_fine(product.left)))
 
     def _attend(self, product: Product, inner: Inner) -> Tensor:
-        if product.site.kind != "scores":
+        if self._threshold(product.site.kind) is None:
             return super()._attend(product, inner)
         fine = replace(product, left=_fine(product.left))
         return super()._attend(fine, lambda changed: inner(replace(changed, left=changed.left.double() / FINE)))

@@ -13,6 +13,7 @@ from model.approximate.config import (
     CMCConfig,
     Config,
     Defo,
+    Differenced,
     DiToConfig,
     DittoConfig,
     EagerConfig,
@@ -28,6 +29,7 @@ from model.approximate.config import (
 )
 from model.exact.match.datm import Rule
 from model.exact.match.similarity import Measure
+from model.exact.sparsity.columns import ColumnRule
 from model.exact.sparsity.eager import Dominance
 from model.exact.sparsity.leading_one import Detection
 
@@ -52,6 +54,8 @@ SETTINGS: dict[str, tuple[Config, ...]] = {
     "vida.refresh-4": (ViDAConfig(refresh=4),),
     "vida.scores": (ViDAConfig(products=("scores",)),),
     "vida.values": (ViDAConfig(products=("values",)),),
+    "vida.left": (ViDAConfig(differenced=Differenced.LEFT),),
+    "vida.timesteps.left": (ViDAConfig(over=Over.TIMESTEPS, differenced=Differenced.LEFT),),
     "vida.two-products": (ViDAConfig(products=(), mixing=True),),
     "vida.timesteps": (ViDAConfig(over=Over.TIMESTEPS),),
     "vida.timesteps.refresh-4": (ViDAConfig(over=Over.TIMESTEPS, refresh=4),),
@@ -61,6 +65,8 @@ SETTINGS: dict[str, tuple[Config, ...]] = {
     "vida.snap-4": (ViDAConfig(products=(), element_threshold=4, mixing=True),),
     "vida.snap-8": (ViDAConfig(products=(), element_threshold=8, mixing=True),),
     "vida.columns-25%": (ViDAConfig(products=(), element_threshold=1, column_permille=250, mixing=True),),
+    "vida.columns-1-place": (ViDAConfig(products=(), column_permille=1000, column_rule=ColumnRule.MAGNITUDE,
+                                        mixing=True),),
     "cmc.2.5": (CMCConfig(threshold=2.5),),
     "cmc.5": (CMCConfig(threshold=5),),
     "cmc.10": (CMCConfig(threshold=10),),
@@ -68,6 +74,7 @@ SETTINGS: dict[str, tuple[Config, ...]] = {
     "cmc.5.window-3x3": (CMCConfig(threshold=5, reach=1),),
     "cmc.5.segment-4": (CMCConfig(threshold=5, segment=4),),
     "cmc.queries-10": (CMCConfig(threshold=0, query_threshold=10),),
+    "cmc.scores-10": (CMCConfig(threshold=0, score_threshold=10),),
     "exion.ffn.n1": (EXIONConfig(ffn=FFNReuseConfig(sparse_steps=1), eager=None),),
     "exion.ffn.n2": (_FFN,),
     "exion.ffn.n4": (EXIONConfig(ffn=FFNReuseConfig(sparse_steps=4), eager=None),),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.approximate.config import Over, ViDAConfig
+from model.approximate.config import Differenced, Over, ViDAConfig
 from model.exact.operators import Operators, Recorder, Site
 from model.exact.sparsity.columns import snap_columns
 from model.exact.vector.snap import snap
@@ -14,7 +14,7 @@ from model.networks import CROSS, SPATIAL
 
 
 class ViDA(Operators):
-    """Differences to the previous frame or timestep; attention drops dA B_ref where `products` says so.
+    """Differences to the previous frame or timestep; attention drops dA B_ref (or A_ref dB) where `products` says so.
 
     Weight products are exact on snapped operands: x' = reference' where little changed. Attention whose matrices
     mix frames has no frame before it: it multiplies whole operands, or with `mixing` differences of its rows to those
@@ -91,6 +91,9 @@ class ViDA(Operators):
             whole = self.run(site, "single", left, None, right, left.new_zeros(()), start)
             return whole, (left, right)
         left_before, right_before, init = last
+        if approximate and self.config.differenced is Differenced.LEFT:
+            left = self._snap(site, left, left_before)
+            return self.run(site, "single", left, left_before, right, init, start), (left, right)
         right = self._snap(site, right.mT, right_before.mT).mT
         if not approximate:
             left = self._snap(site, left, left_before)
@@ -105,7 +108,8 @@ class ViDA(Operators):
         if site.kind not in config.snapped or not (config.element_threshold or config.column_permille):
             return x
         near = snap(x, reference, config.element_threshold)
-        near = snap_columns(near, reference, config.column_permille) if config.column_permille else near
+        if config.column_permille:
+            near = snap_columns(near, reference, config.column_permille, config.column_rule)
         self.elements += x.numel()
         self.snapped += int((near != x).sum())
         return near

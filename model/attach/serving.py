@@ -179,6 +179,6 @@ def serve_cmc(config: CMCConfig, layers: Layers) -> Served:
         raise VidaError(f"CMCConfig serves no layer of this model: {reason}")
     served.layers = {site.layer for site in layers.sites.values() if site.kind in config.operators
                      and site.block not in ("none", CROSS)}
-    if config.query_threshold is not None:
+    if config.query_threshold is not None or config.score_threshold is not None:
         served.layers |= {layers.sites[key].layer for key in layers.attentions()}
     return served.check("CMCConfig", f"it has none of {', '.join(config.operators)} in integers")

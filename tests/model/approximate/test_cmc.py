@@ -65,6 +65,27 @@ def test_queries_by_definition(network, jobs):
         assert torch.equal(after[f, h, m], values.result[f, h, source])
 
 
+@pytest.mark.parametrize("query_threshold", [None, 20.0])
+def test_probabilities_by_definition(network, jobs, query_threshold):
+    """PV's rows are copied by tables of P, whether or not the queries have tables."""
+    scores, values = jobs["scores", 0, 6], jobs["values", 0, 6]
+    config = CMCConfig(threshold=0, query_threshold=query_threshold, score_threshold=30.5, query_segment=4)
+    operators = build([config], network)
+    got = operators.attention(scores.site, scores.current, scores.right)
+    assert torch.equal(got, scores.result) == (query_threshold is None)
+    after = operators.attention(values.site, values.current, values.right)
+    copied = 0
+    for f in range(4):
+        for h in range(2):
+            p = values.current[f, h]
+            for m in range(16):
+                least, source = nearest(p[m], p[4:8])
+                stands = 4 + source if not 4 <= m < 8 and least < 488 else m      # 30.5 * 16
+                assert torch.equal(after[f, h, m], values.result[f, h, stands])
+                copied += stands != m
+    assert 0 < copied and operators.work.done["values"] == (128 - copied) * 16 * 16
+
+
 def test_vectors_that_do_not_divide_are_refused(network):
     operators = build([CMCConfig(query_threshold=1, query_segment=3)], network)
     with pytest.raises(VidaError, match="16 vectors do not divide into parts of 5"):

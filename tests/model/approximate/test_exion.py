@@ -4,6 +4,7 @@ import torch
 
 from model.approximate.build import build
 from model.approximate.config import CMCConfig, EagerConfig, EXIONConfig, FFNReuseConfig
+from model.exact.sparsity.conmerge import Packing
 from model.exact.sparsity.eager import LEAST, Dominance
 from model.exact.sparsity.ffn_reuse import SecondLayer
 from model.exact.vector.gelu import gelu
@@ -56,7 +57,7 @@ def test_reuse_over_iterations_by_definition(network, jobs, second, threshold):
 
 
 def test_merged_passes_are_counted(network, jobs):
-    operators = build([EXIONConfig(ffn=FFNReuseConfig(packing=True), eager=None)], network)
+    operators = build([EXIONConfig(ffn=FFNReuseConfig(packing=Packing()), eager=None)], network)
     run_ffn(operators, network, jobs, 3)
     extra = operators.work.extra
     assert extra["exion.dense_passes"] == 4 * 8                      # 64 rows, 128 columns

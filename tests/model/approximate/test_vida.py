@@ -4,7 +4,7 @@ import torch
 
 from hw.errors import VidaError
 from model.approximate.build import build
-from model.approximate.config import CMCConfig, Over, ViDAConfig
+from model.approximate.config import CMCConfig, Differenced, Over, ViDAConfig
 from model.approximate.vida import ViDA
 from model.exact.operators import Operators, Site, matmul
 from model.methods import method
@@ -39,12 +39,13 @@ def test_the_default_is_the_method_that_the_machine_runs(network):
     assert torch.equal(sample(network, build([ViDAConfig()], network, 8)), sample(network, method("vida")))
 
 
+@pytest.mark.parametrize("differenced", list(Differenced))
 @pytest.mark.parametrize("over", list(Over))
 @pytest.mark.parametrize("kind", ["scores", "values"])
-def test_one_product_by_definition(over, kind):
+def test_one_product_by_definition(over, kind, differenced):
     """Item after item, loops over elements, nothing shared with the law."""
     left, right = random(4, 1, 3, 5), random(4, 1, 5, 3, seed=2)
-    config = ViDAConfig(products=(kind,), over=over, refresh=3)
+    config = ViDAConfig(products=(kind,), over=over, refresh=3, differenced=differenced)
     operators, site = ViDA(config, 4), Site(kind, 0, "spatial")
     found = []
     if over is Over.FRAMES:
@@ -60,6 +61,10 @@ def test_one_product_by_definition(over, kind):
             for n in range(3):
                 if item % 3 == 0:
                     rows[m][n] = sum(int(left[item, 0, m, k]) * int(right[item, 0, k, n]) for k in range(5))
+                elif differenced is Differenced.LEFT:
+                    rows[m][n] = expected[-1][m][n] + sum(
+                        (int(left[item, 0, m, k]) - int(left[item - 1, 0, m, k])) * int(right[item, 0, k, n])
+                        for k in range(5))
                 else:
                     rows[m][n] = expected[-1][m][n] + sum(
                         int(left[item, 0, m, k]) * (int(right[item, 0, k, n]) - int(right[item - 1, 0, k, n]))
