@@ -15,9 +15,9 @@ from hw.config import TILE, Drain, Lane, MachineConfig
 from hw.numerics import wrap
 from hw.payloads import Base, Fill, Shift, factor_layout
 from verif.checks import Checker, Cover
+from verif.digits import factor_of
 from verif.drivers import Field, start
 from verif.harness import configuration, drive_factor, run_block
-from verif.jobs import factor_of
 from verif.simulator import BenchResult
 
 COVER = Cover("init by rows", "init by columns", "init zero", "hold", "array held", "accumulator wraps",

@@ -16,9 +16,10 @@ from hw.config import TILE, MachineConfig
 from hw.encode.encoder import Encoder
 from model.exact.encode.encoder import Segment, beats
 from verif.checks import Checker, Cover, report
+from verif.digits import digit_of
 from verif.drivers import Watchdog, start
 from verif.harness import configuration, ports_of, run_block, sinks, sources
-from verif.jobs import KINDS, digit_of, left_beats, panel_of
+from verif.jobs import KINDS, left_beats, panel_of
 from verif.simulator import BenchResult
 
 #: Differences at which digits change: the ninth bit, -8 and 8 in either plane.

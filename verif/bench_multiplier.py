@@ -15,8 +15,8 @@ from hw.compute.multiplier import Multiplier
 from hw.config import Lane, MachineConfig
 from hw.payloads import factor_layout
 from verif.checks import Checker, Cover
+from verif.digits import factor_of
 from verif.harness import configuration, drive_factor, run_block
-from verif.jobs import factor_of
 from verif.simulator import BenchResult
 
 RANDOM = 5000

@@ -12,8 +12,8 @@ from amaranth.lib.wiring import Component
 from hw.config import MachineConfig, make_config
 from hw.verilog import snake, to_verilog
 from verif.checks import Checker
+from verif.digits import value_of
 from verif.drivers import Sink, Source, stream_of
-from verif.jobs import value_of
 from verif.simulator import BenchResult, bench_parameters, build, run_bench
 
 

@@ -10,7 +10,8 @@ from hw.config import Lane, load_config
 from hw.payloads import Init
 from model.exact.encode.encoder import beats
 from model.exact.route.allocation import Tile, schedule
-from verif.jobs import left_beats, panel_of, segment_beat
+from verif.digits import segment_beat
+from verif.jobs import left_beats, panel_of
 
 CONFIGS = [("tiny", {}), ("tiny", {"drain": "inplace", "allocation": "threshold"}),
            ("tiny", {"depth": 2, "allocation": "none"}), ("dense8", {}),

@@ -12,7 +12,7 @@ from hw.config import load_config
 from hw.numerics import wrap
 from hw.payloads import Base
 from hw.recover.merge import Merge
-from verif.jobs import factor_of
+from verif.digits import factor_of
 
 
 def simulate(dut, bench):

@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 
 from hw.compute.multiplier import Multiplier, recode
 from hw.payloads import Booth
-from verif.jobs import digit_of, factor_of, value_of, window_of
+from verif.digits import digit_of, factor_of, value_of, window_of
 
 
 def simulate(dut, bench):

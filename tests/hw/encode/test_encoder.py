@@ -7,7 +7,8 @@ import torch
 from hw.config import load_config
 from hw.encode.encoder import Encoder
 from model.exact.encode.encoder import beats
-from verif.jobs import KINDS, digit_of, left_beats, panel_of, segment_beat
+from verif.digits import digit_of, segment_beat
+from verif.jobs import KINDS, left_beats, panel_of
 
 CONFIGS = [{}, {"scan": 8, "slots": 4}, {"scan": 2, "slots": 2}, {"depth": 2},
            {"allocation": "none", "scan": 3, "slots": 2}, {"depth": 4, "scan": 8, "slots": 8},
