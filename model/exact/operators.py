@@ -62,9 +62,17 @@ class Job:
 Recorder = Callable[[Job], None]
 
 
+#: Columns k up to which sums of 9-bit by 8-bit products stay below 2^24, where float32 is exact.
+FLOAT32_COLUMNS = (1 << 24) // (255 * 128)
+
+
 def matmul(left: Tensor, right: Tensor) -> Tensor:
-    """Product of int64 matrices through float64, exact as long as every partial sum stays below 2^53."""
-    return (left.double() @ right.double()).long()
+    """Product of an int8 operand or a difference of two (..., M, K) and an int8 one (..., K, N), of the left's type.
+
+    Through float32 while every partial sum stays below 2^24, through float64 beyond: exact.
+    """
+    real = torch.float32 if left.shape[-1] <= FLOAT32_COLUMNS else torch.float64
+    return (left.to(real) @ right.to(real)).to(left.dtype)
 
 
 class Operators:
@@ -87,7 +95,7 @@ class Operators:
 
     def linear(self, site: Site, left: Tensor, right: Tensor, bias: Tensor) -> Tensor:
         """Activations (F, T, K) times weights (K, N) plus bias (N,): accumulators (F, T, N)."""
-        return self.run(site, "single", left, None, right, bias.expand(*left.shape[:-1], -1))
+        return self.run(site, "single", left, None, right, bias.to(left.dtype).expand(*left.shape[:-1], -1))
 
     def attention(self, site: Site, left: Tensor, right: Tensor) -> Tensor:
         """Activations (A, H, M, K) times (A, H, K, N), A = frames, token positions or 1: (A, H, M, N).
@@ -119,7 +127,7 @@ class Operators:
         result = init + matmul(difference, right)
         if self.record is not None:
             reference = torch.zeros_like(current) if reference is None else reference
-            init = init.expand(result.shape)
+            tensors = (current, reference, right, init.expand(result.shape), result)
             names = (site, self.step, self.reference, product, start)
-            self.record(Job(*names, current, reference, right, init, result))
+            self.record(Job(*names, *(tensor.long() for tensor in tensors)))
         return result

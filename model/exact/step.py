@@ -21,11 +21,8 @@ from model.exact.network import (
     QuantisedNetwork,
 )
 from model.exact.operators import Operators, Site
-from model.exact.vector.gelu import gelu
-from model.exact.vector.layernorm import MODULATION_FRACTION_BITS, layernorm
-from model.exact.vector.residual import residual
-from model.exact.vector.scaling import requantise8
-from model.exact.vector.softmax import normalise, softmax
+from model.exact.vector.layernorm import MODULATION_FRACTION_BITS
+from model.exact.vector.quick import gelu, layernorm, normalise, requantise8, residual, softmax
 from model.exact.vector.tables import VectorTables
 from model.networks import CROSS, SPATIAL, patchify, unpatchify
 

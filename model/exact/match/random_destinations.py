@@ -83,6 +83,6 @@ def merge_mean(rows: Tensor, table: RowTable) -> Tensor:
     place = torch.zeros(table.size, dtype=torch.int64)
     place[table.kept] = torch.arange(len(table.kept))
     owner = place[table.sources]
-    sums = torch.zeros((len(table.kept), *rows.shape[1:]), dtype=torch.int64).index_add(0, owner, rows)
+    sums = torch.zeros((len(table.kept), *rows.shape[1:]), dtype=torch.int64).index_add(0, owner, rows.long())
     count = torch.bincount(owner, minlength=len(table.kept))[:, None]
-    return saturate((2 * sums + count).div(2 * count, rounding_mode="floor"), 8)
+    return saturate((2 * sums + count).div(2 * count, rounding_mode="floor"), 8).to(rows.dtype)

@@ -5,16 +5,12 @@ from __future__ import annotations
 
 import torch
 
+_POWERS = torch.ones(63, dtype=torch.int64) << torch.arange(63)
+
 
 def leading_one(x: torch.Tensor) -> torch.Tensor:
-    """Index of the highest set bit of positive int64 `x`, 0..62: floor(log2 x), by binary search."""
-    index = torch.zeros_like(x)
-    rest = x
-    for step in (32, 16, 8, 4, 2, 1):
-        above = (rest >> step) > 0
-        index = index + above * step
-        rest = torch.where(above, rest >> step, rest)
-    return index
+    """Index of the highest set bit of positive `x`, 0..62: floor(log2 x), int64, by binary search."""
+    return torch.bucketize(x.long().contiguous(), _POWERS, right=True) - 1
 
 
 def round_shift_each(x: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:

@@ -53,19 +53,30 @@ def normalised(x: torch.Tensor, epsilon: int, rsqrt: PwlTable) -> torch.Tensor:
     `saturate(round_shift((d * x - S1) * r, 15 + e - 10), 16)`, a product of 29 bits signed and 16. Error in
     places of 2^-10: at most 0.5 + 8.2e-5 * |x_hat|, where it does not saturate.
     """
-    width = x.shape[-1]
-    if width > WIDTH_MAX:
-        raise VidaError(f"LayerNorm over {width} channels, at most {WIDTH_MAX} allowed")
-    total = x.sum(dim=-1, keepdim=True)
-    variance = width * (x * x).sum(dim=-1, keepdim=True) - total * total + epsilon
+    width = check_width(x)
+    total, squares = x.sum(dim=-1, keepdim=True), (x * x).sum(dim=-1, keepdim=True)
+    r, shift = inverse_root(total, squares, width, epsilon, rsqrt)
+    return saturate(round_shift_each((width * x - total) * r, shift), 16)
+
+
+def check_width(x: torch.Tensor) -> int:
+    """Channels of rows (..., d); raises `VidaError` for more than the sums' widths allow."""
+    if x.shape[-1] > WIDTH_MAX:
+        raise VidaError(f"LayerNorm over {x.shape[-1]} channels, at most {WIDTH_MAX} allowed")
+    return x.shape[-1]
+
+
+def inverse_root(total: torch.Tensor, squares: torch.Tensor, width: int, epsilon: int,
+                 rsqrt: PwlTable) -> tuple[torch.Tensor, torch.Tensor]:
+    """r and the shift of a product with it from S1 and S2, of their shape: see `normalised`."""
+    variance = width * squares - total * total + epsilon
     lead = leading_one(variance)
     fraction_bits = RSQRT_INPUT_BITS - 1
     # The leading one goes to a fixed place, so that the fraction's does not depend on it.
     aligned = variance << (VARIANCE_BITS - lead)
     fraction = (aligned >> (VARIANCE_BITS - fraction_bits)) & ((1 << fraction_bits) - 1)
     r = rsqrt(((lead & 1) << fraction_bits) | fraction)
-    shift = (lead >> 1) + (RECIPROCAL_FRACTION_BITS - NORM_FRACTION_BITS)
-    return saturate(round_shift_each((width * x - total) * r, shift), 16)
+    return r, (lead >> 1) + (RECIPROCAL_FRACTION_BITS - NORM_FRACTION_BITS)
 
 
 def modulated(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, params: LayerNormParams,

@@ -51,6 +51,11 @@ class Scale:
         """The multipliers as int64, broadcast over the last axis."""
         return torch.tensor(self.multipliers, dtype=torch.int64)
 
+    @cached_property
+    def factor(self) -> torch.Tensor:
+        """What the scale stands for, float64 and exact, broadcast over the last axis."""
+        return self.multiplier.double() / (1 << self.shift)
+
 
 def scale_to_multiplier(real_scale: float, multiplier_bits: int = MULTIPLIER_BITS) -> tuple[int, int]:
     """One real scale as (multiplier, shift): see `scales_to_multipliers`."""

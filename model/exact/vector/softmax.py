@@ -38,14 +38,23 @@ def softmax(acc: torch.Tensor, scale: Scale, exp2: PwlTable) -> tuple[torch.Tens
     unsigned. Error of p against 127 * exp(score - maximum): at most 0.503 from z on, 0.61 from the
     accumulator on.
     """
+    check_tokens(acc)
+    z = rescale16(acc, scale)
+    p = probability(z.amax(dim=-1, keepdim=True) - z, exp2)
+    return p, p.sum(dim=-1)
+
+
+def check_tokens(acc: torch.Tensor) -> None:
+    """Raise `VidaError` for rows (..., n) that are longer than their sum's width allows."""
     if acc.shape[-1] > TOKENS_MAX:
         raise VidaError(f"softmax over {acc.shape[-1]} tokens, at most {TOKENS_MAX} allowed")
-    z = rescale16(acc, scale)
-    d = z.amax(dim=-1, keepdim=True) - z
+
+
+def probability(d: torch.Tensor, exp2: PwlTable) -> torch.Tensor:
+    """p of scores that lie d (16 bits unsigned) below their row's maximum: see `softmax`."""
     halvings = (d >> LOG2_FRACTION_BITS).clamp(max=HALVINGS_MAX)
     fraction = d & ((1 << LOG2_FRACTION_BITS) - 1)
-    p = round_shift_each(exp2(fraction), EXP2_GUARD_BITS + halvings)
-    return p, p.sum(dim=-1)
+    return round_shift_each(exp2(fraction), EXP2_GUARD_BITS + halvings)
 
 
 def mean(acc: torch.Tensor, row_sum: torch.Tensor, reciprocal: PwlTable) -> torch.Tensor:
@@ -56,11 +65,16 @@ def mean(acc: torch.Tensor, row_sum: torch.Tensor, reciprocal: PwlTable) -> torc
     of 44 bits signed. A mean of int8 values is at most 128, so only approximate products saturate. Error in
     places: at most 0.5 + 6e-5 * |mean|, hence 2.5, where it does not saturate. Shapes: see `normalise`.
     """
+    r, shift = inverse_sum(row_sum, reciprocal)
+    return saturate(round_shift_each(acc * r.unsqueeze(-1), shift.unsqueeze(-1)), 16)
+
+
+def inverse_sum(row_sum: torch.Tensor, reciprocal: PwlTable) -> tuple[torch.Tensor, torch.Tensor]:
+    """r and the shift of a product with it, both of the shape of `row_sum`: see `mean`."""
     lead = leading_one(row_sum)
     below = (row_sum << (ROW_SUM_BITS - 1 - lead)) & ((1 << ROW_SUM_BITS - 1) - 1)
     r = reciprocal(below >> (ROW_SUM_BITS - 1 - RECIPROCAL_INPUT_BITS))
-    shift = lead + (RECIPROCAL_FRACTION_BITS - MEAN_FRACTION_BITS)
-    return saturate(round_shift_each(acc * r.unsqueeze(-1), shift.unsqueeze(-1)), 16)
+    return r, lead + (RECIPROCAL_FRACTION_BITS - MEAN_FRACTION_BITS)
 
 
 def normalise(acc: torch.Tensor, row_sum: torch.Tensor, scale: Scale, reciprocal: PwlTable) -> torch.Tensor:
