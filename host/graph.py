@@ -6,7 +6,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -57,6 +57,24 @@ class Task:
     def queue(self) -> Queue:
         """Where it waits."""
         return self.opcode, self.fields.get("unit", 0)
+
+
+def overwriting(tasks: Sequence[Task]) -> list[Task]:
+    """`tasks`, in which a MATMUL reads too what its PEG wrote, nothing has touched since, and it overwrites.
+
+    A PEG's accumulators and int8 results go two ways, each in its order: the later result must wait as a reader does.
+    Where some task has touched the place since, that one has waited, and the overwriting waits for it.
+    """
+    found: list[Task] = []
+    untouched: dict[Queue, int] = {}
+    for task in tasks:
+        over = untouched.get(task.queue, 0) & task.writes
+        found.append(replace(task, reads=task.reads | over) if over else task)
+        for queue in untouched:
+            untouched[queue] &= ~(task.reads | task.writes)
+        if task.opcode is Opcode.MATMUL:
+            untouched[task.queue] = untouched.get(task.queue, 0) | task.writes
+    return found
 
 
 def dependencies(tasks: Sequence[Task]) -> list[set[int]]:

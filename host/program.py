@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from host.graph import Task
+from host.graph import Task, overwriting
 from host.image import Image
 from host.schedule import Slot, schedule
 from host.tokens import assign, reduce_pairs
@@ -37,7 +37,7 @@ def assemble(tasks: Sequence[Task], operators: list[str], passing: Task) -> Prog
 
     `passing` is a VECTOR that does nothing, for where one must wait.
     """
-    tasks, before = reduce_pairs(tasks, passing)
+    tasks, before = reduce_pairs(overwriting(tasks), passing)
     slots = schedule(tasks, before)
     masks = assign(tasks, before, slots)
     for task in tasks:

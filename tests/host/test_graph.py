@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from host.graph import Cost, Task, dependencies, needs_token, relay, resequence, through_vector
+from host.graph import Cost, Task, dependencies, needs_token, overwriting, relay, resequence, through_vector
 from host.schedule import schedule
 from host.tokens import assign
 from hw.control.isa import SEMAPHORES, Opcode
@@ -97,6 +97,23 @@ def test_tokens_and_fences_prove_every_dependency(seed, semaphores, monkeypatch)
     proved = _complete(tasks, slots, masks)
     for n, earlier in enumerate(before):
         assert {m for m in earlier if needs_token(tasks[n], tasks[m])} <= proved[n]
+
+
+def test_a_pure_overwrite_by_the_same_peg_is_ordered():
+    """Its two kinds of results go two ways; where something read what is overwritten, that has waited for it."""
+    def masks(*tasks):
+        tasks = overwriting(tasks)
+        before = dependencies(tasks)
+        return [mask[:2] for mask in assign(tasks, before, schedule(tasks, before))]
+
+    one, other = (_task(MATMUL, writes=3), _task(MATMUL, writes=6))
+    assert masks(one, other) == masks(one, _task(VECTOR, reads=8), other)[::2] == [(0, 1), (1, 0)]
+    assert masks(_task(MATMUL, reads=3, writes=3), other) == [(0, 1), (1, 0)]
+    assert masks(one, _task(MATMUL, writes=4)) == [(0, 0), (0, 0)]
+    assert masks(one, _task(VECTOR, reads=2, writes=8), other) == [(0, 1), (1, 2), (2, 0)]
+    assert masks(one, _task(VECTOR, writes=2), other) == [(0, 1), (1, 2), (2, 0)]
+    for opcode in (VECTOR, LOAD):      # whose results go one way
+        assert masks(_task(opcode, writes=1), _task(opcode, writes=1)) == [(0, 0), (0, 0)]
 
 
 def test_dependencies_go_through_the_vector_unit():
