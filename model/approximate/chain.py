@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.approximate.demand import count_digits
 from model.approximate.work import Work
+from model.exact.encode.nibbles import Nibbles, count_items
 from model.exact.operators import Job, Operators, Recorder, Site
 from model.exact.traffic import SUM_BYTES, Traffic
 from model.exact.vector.scaling import Scale
@@ -70,13 +70,14 @@ def macs(product: Product, result: Tensor) -> tuple[int, int]:
     return result.numel() * product.left.shape[-1], int((outputs * operands).sum())
 
 
-def digit_products(job: Job, product: Product) -> tuple[int, int]:
+def digit_products(job: Job, product: Product, nibbles: Nibbles = Nibbles.DIGITS) -> tuple[int, int]:
     """Multiplications of a non-zero digit by an 8-bit value that a job of `product` needs, and of a non-zero operand.
 
-    Digits are the encoder's. A row's digits go to its needed outputs; the second of two products is transposed.
+    Digits are the encoder's, or what `nibbles` takes for them. A row's digits go to its needed outputs; the second of
+    two products is transposed.
     """
     reference = job.reference if product.carried is None else product.carried
-    count = count_digits(job.current - reference)
+    count = count_items(job.current - reference, nibbles)
     found = []
     for each in (count, (count != 0).int()):
         if product.need is _ALL and product.used is _ALL:
@@ -197,7 +198,7 @@ class Approximate(Operators):
             work.extra["ditto.bytes_spared"] += plain - moved
         work.bytes[kind] += moved
         for job in self.jobs:
-            multiplied, busy = digit_products(job, product)
+            multiplied, busy = digit_products(job, product, self.exact.nibbles)
             work.digits[kind] += multiplied
             work.busy[product.site, self.step] += busy
             work.asked[product.site, self.step] += job.current.numel() * job.result.shape[-1]

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hw.errors import VidaError
 from hw.vector.operations import THRESHOLD_MAX
 from model.approximate.demand import Cost, Roofline
+from model.exact.encode.nibbles import Nibbles
 from model.exact.match.cmc import Middle, Tail
 from model.exact.match.datm import Rule
 from model.exact.match.dito import Counted, Penalty, Ratio
@@ -96,12 +97,14 @@ class _Config(BaseModel):
 class DittoConfig(_Config):
     """Ditto (HPCA 2025): products from differences to the previous timestep, exact; `cost` decides under Defo.
 
+    `nibbles` is how its 4- and 8-bit classes are counted: it changes digits and Defo's costs, and no bit.
     `pass_through` other than OFF and LOCAL approximates: the first products of linear links multiply whole operands
     every `pass_refresh` timesteps, None: at the first alone.
     """
 
     defo: Defo = Defo.OFF
     cost: Cost = Roofline()
+    nibbles: Nibbles = Nibbles.DIGITS
     pass_through: PassThrough = PassThrough.OFF
     pass_refresh: Count | None = None
 

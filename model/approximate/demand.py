@@ -6,19 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from model.exact.encode.encoder import digits
+from model.exact.encode.nibbles import Nibbles, count_items
 from model.exact.traffic import Traffic
-
-#: Digits of a difference -255..255, at its place + 255.
-_COUNTS = (digits(torch.arange(-255, 256)) != 0).sum(0).to(torch.int32)
-
-
-def count_digits(difference: Tensor) -> Tensor:
-    """Non-zero digits of every element of a difference, int32; the encoder's."""
-    return _COUNTS[difference + 255]
 
 
 @dataclass(frozen=True)
@@ -33,7 +24,7 @@ Cost = Callable[[Demand], float]
 
 
 def demand(product: str, current: Tensor, reference: Tensor | None, right: Tensor,
-           traffic: Traffic | None = None) -> Demand:
+           traffic: Traffic | None = None, nibbles: Nibbles = Nibbles.DIGITS) -> Demand:
     """What one job as `Operators.run` gets it asks for, nothing left out; `traffic` None is what the job shows.
 
     Bytes: operands, results at one byte; with a reference also the operand before, and sums in and out. The second of
@@ -48,7 +39,7 @@ def demand(product: str, current: Tensor, reference: Tensor | None, right: Tenso
         bits += 8 * right.numel() + current.numel() * traffic.reference
     if product != "first":
         bits += rows * (columns * (traffic.result + traffic.carried) + traffic.row)
-    return Demand(int(count_digits(difference).sum()) * columns, -(-bits // 8))
+    return Demand(int(count_items(difference, nibbles).sum()) * columns, -(-bits // 8))
 
 
 @dataclass(frozen=True)

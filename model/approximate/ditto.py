@@ -27,7 +27,7 @@ class DefoDitto(Ditto):
 
     def __init__(self, config: DittoConfig, record: Recorder | None = None) -> None:
         super().__init__(record)
-        self.config = config
+        self.config, self.nibbles = config, config.nibbles
         self.costs: dict[tuple[Site, int], float] = {}
         self.originals: set[Site] = set()
         self.whole, self.rows = _Whole(record), RowDifferences(record)
@@ -59,7 +59,7 @@ class DefoDitto(Ditto):
         if self.step < 2 and self.config.defo is not Defo.OFF:
             key = site, self.step
             traffic = self.traffic(site) if self.step else None
-            cost = self.config.cost(demand(product, current, reference, right, traffic))
+            cost = self.config.cost(demand(product, current, reference, right, traffic, self.nibbles))
             self.costs[key] = self.costs.get(key, 0.0) + cost
         return super().run(site, product, current, reference, right, init, start)
 

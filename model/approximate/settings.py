@@ -27,6 +27,7 @@ from model.approximate.config import (
     ToMeConfig,
     ViDAConfig,
 )
+from model.exact.encode.nibbles import Nibbles
 from model.exact.match.datm import Rule
 from model.exact.match.similarity import Measure
 from model.exact.sparsity.columns import ColumnRule
@@ -46,6 +47,9 @@ SETTINGS: dict[str, tuple[Config, ...]] = {
     "ditto": (DittoConfig(),),
     "ditto.defo": (DittoConfig(defo=Defo.DEFO),),
     "ditto.defo+": (DittoConfig(defo=Defo.PLUS),),
+    "ditto.extension": (DittoConfig(nibbles=Nibbles.EXTENSION),),
+    "ditto.magnitude": (DittoConfig(nibbles=Nibbles.MAGNITUDE),),
+    "ditto.literal": (DittoConfig(nibbles=Nibbles.LITERAL),),
     "ditto.pass.local": (DittoConfig(pass_through=PassThrough.LOCAL),),
     "ditto.pass.requantised": (DittoConfig(pass_through=PassThrough.REQUANTISED),),
     "ditto.pass.requantised.refresh-4": (DittoConfig(pass_through=PassThrough.REQUANTISED, pass_refresh=4),),

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model.exact.encode.nibbles import Nibbles
 from model.exact.traffic import Traffic
-from model.exact.vector.scaling import Scale, requantise8
+from model.exact.vector.quick import requantise8
+from model.exact.vector.scaling import Scale
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,15 @@ class Operators:
     Parameters
     ----------
     record : called with every `Job`; None records nothing
+
+    Members
+    -------
+    reference : what operands are taken differences to, as `Job.reference_kind`
+    nibbles : how the digits of a difference are counted
     """
 
     reference = "none"
+    nibbles = Nibbles.DIGITS
 
     def __init__(self, record: Recorder | None = None) -> None:
         self.record = record

@@ -4,9 +4,10 @@ import torch
 
 from model.approximate.build import build
 from model.approximate.config import Defo, DittoConfig
-from model.approximate.demand import Demand, Roofline, count_digits, demand
+from model.approximate.demand import Demand, Roofline, demand
 from model.approximate.ditto import RowDifferences
 from model.exact.encode.encoder import digits
+from model.exact.encode.nibbles import Nibbles, count_items
 from model.exact.operators import Operators, Site
 from model.methods import method
 from model.sample import sample_integer
@@ -75,9 +76,15 @@ def test_row_differences_by_definition():
     assert torch.equal(jobs[0].init[:, 1:], found[:, :-1])
 
 
-def test_digits_of_a_difference_are_the_encoders():
-    differences = torch.arange(-255, 256)
-    assert torch.equal(count_digits(differences), (digits(differences) != 0).sum(0))
+@pytest.mark.parametrize("nibbles", list(Nibbles))
+def test_another_reading_of_the_classes_changes_what_is_counted_and_no_bit(network, nibbles):
+    jobs, asked = [], []
+    config = DittoConfig(defo=Defo.DEFO, cost=lambda one: asked.append(one.digits) or 0.0, nibbles=nibbles)
+    operators = build([config], network, 8, jobs.append)
+    assert torch.equal(sample(network, operators), sample(network, method("dense")))
+    counted = [int(count_items(job.current - job.reference, nibbles).sum()) * job.right.shape[-1] for job in jobs]
+    assert operators.work.digits.total() == sum(counted)
+    assert asked == [count for count, job in zip(counted, jobs) if job.step < 2]
 
 
 def test_bytes_of_a_product():
