@@ -41,7 +41,7 @@ from model.sample import STEPS, starting_noise
 
 def match_history(network: QuantisedNetwork, config: DiToConfig, steps: int = STEPS) -> list[list[RowTable]]:
     """Tables of every timestep of an unreduced run of a calibration video, without penalty (offline)."""
-    feature = DiTo(config.model_copy(update={"weight": 0}), frozenset(range(steps)), Work())
+    feature = DiTo(config.model_copy(update={"weight": 0}), frozenset(range(steps)), Work(), network)
     operators = Approximate([feature], feature.work)
     video, history = starting_noise(network.config, 1, CALIBRATION_SEED)[0], []
     for step in range(steps):
@@ -78,9 +78,9 @@ def _features(config: Config, network: QuantisedNetwork, steps: int, work: Work)
         case CMCConfig():
             return [(CMC, (config, (side, side), work))]
         case ORBISConfig():
-            return [(ORBIS, (config, work))]
+            return [(ORBIS, (config, work, network))]
         case DiToConfig():
-            return [(DiTo, (config, dito_steps(network, config, steps), work))]
+            return [(DiTo, (config, dito_steps(network, config, steps), work, network))]
         case AsymRnRConfig():
             return [(AsymRnR, (config, network, work))]
         case ToMeConfig():

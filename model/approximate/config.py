@@ -55,6 +55,13 @@ class KeyGuide(str, Enum):
     VALUE = "value"  #: V at the last matching timestep, in AsymRnR's manner
 
 
+class KeyWeight(str, Enum):
+    """Inferred: what the keys that are dropped leave behind in softmax."""
+
+    LOST = "lost"  #: nothing: a kept key counts once, as in AsymRnR's code
+    PROPORTIONAL = "proportional"  #: a kept key counts for all that were dropped for it, as in ToMe's
+
+
 class Over(str, Enum):
     """What ViDA's differences are taken over."""
 
@@ -200,6 +207,7 @@ class _Reduction(_Config):
     bits: Literal[4, 8] = 8
     after_projection: bool = False
     kv_guide: KeyGuide = KeyGuide.SAME
+    key_weight: KeyWeight = KeyWeight.LOST
     blocks: Blocks = ("spatial", "full")
 
 

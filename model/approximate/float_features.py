@@ -168,6 +168,9 @@ class _FloatGuided(TokenReduction):
         else:
             super().observe(product, result)
 
+    def _offsets(self, counts: Tensor, scale: Scale) -> Tensor:
+        return counts.clamp(min=1).log2() * (1 << LOG2_FRACTION_BITS) / real(scale)
+
     def _tables(self, features: Tensor, ratio: float, change: Callable[[int, Tensor], Tensor]) -> list[RowTable]:
         config, tokens = self.config, features.shape[1]
         count = None if config.destinations is None else max(1, int(tokens * config.destinations))

@@ -10,13 +10,17 @@ from torch import Tensor
 
 from hw.numerics import round_shift, saturate
 from model.approximate.chain import Inner, Product
-from model.approximate.config import DiToConfig, Guide, KeyGuide, ORBISConfig
+from model.approximate.config import DiToConfig, Guide, KeyGuide, KeyWeight, ORBISConfig
 from model.approximate.tokens import Dropped, TokenReduction, as_matrices
 from model.approximate.work import Work
 from model.exact.match.datm import match
 from model.exact.match.dito import count_selections, penalised
+from model.exact.match.key_weights import key_offsets
 from model.exact.match.similarity import losses, narrow
+from model.exact.network import QuantisedNetwork
+from model.exact.operators import Site
 from model.exact.recover.tables import RowTable
+from model.exact.vector.scaling import Scale
 
 
 def narrow_sums(acc: Tensor) -> Tensor:
@@ -26,11 +30,14 @@ def narrow_sums(acc: Tensor) -> Tensor:
 
 
 class _Guided(TokenReduction):
-    """Tables from the features of a matching timestep; subclasses say when, and may change the loss."""
+    """Tables from the features of a matching timestep; subclasses say when, and may change the loss.
 
-    def __init__(self, config: ORBISConfig | DiToConfig, work: Work) -> None:
+    `network` gives the scale of the scores, which PROPORTIONAL weights of keys need.
+    """
+
+    def __init__(self, config: ORBISConfig | DiToConfig, work: Work, network: QuantisedNetwork | None = None) -> None:
         super().__init__(config.blocks, work)
-        self.config = config
+        self.config, self.network = config, network
         self.found: dict[int, list[RowTable]] = {}
 
     def begin(self, step: int) -> None:
@@ -61,6 +68,15 @@ class _Guided(TokenReduction):
     def matches(self) -> bool:
         """Whether this timestep's outputs are matched."""
         raise NotImplementedError
+
+    def _weighed(self, result: Tensor, site: Site, dropped: Dropped) -> Tensor:
+        if self.config.key_weight is KeyWeight.LOST:
+            return result
+        offsets = self._offsets(dropped.counts, self.network.attention(site.layer, site.block).softmax)
+        return result + offsets[..., None, :]
+
+    def _offsets(self, counts: Tensor, scale: Scale) -> Tensor:
+        return key_offsets(counts, scale)
 
     def _adopt(self, layer: int, features: Tensor) -> None:
         """Tables for the queries, and for the keys where they share the guide, from features (A, N, d)."""
@@ -118,12 +134,14 @@ class DiTo(_Guided):
     Parameters
     ----------
     steps : matching timesteps; step 0 must be one
+    network : as `_Guided`'s
     """
 
     config: DiToConfig
 
-    def __init__(self, config: DiToConfig, steps: frozenset[int], work: Work) -> None:
-        super().__init__(config, work)
+    def __init__(self, config: DiToConfig, steps: frozenset[int], work: Work,
+                 network: QuantisedNetwork | None = None) -> None:
+        super().__init__(config, work, network)
         self.steps = steps | {0}
         self.counts: dict[tuple[int, int], Tensor] = {}
 

@@ -39,6 +39,11 @@ class Dropped:
         """From one table a matrix."""
         return cls(torch.stack([t.sources for t in tables]), torch.stack([t.computed for t in tables]))
 
+    @property
+    def counts(self) -> Tensor:
+        """Of every token how many take its values, itself included; 0 where it is dropped."""
+        return torch.zeros_like(self.sources).scatter_add(-1, self.sources, torch.ones_like(self.sources))
+
     def heads(self) -> Dropped:
         """With an axis for heads."""
         if self.sources.dim() == 3:
@@ -106,8 +111,13 @@ class TokenReduction(Feature):
             need = need & keys.heads().computed[..., None, :]
         result = inner(replace(product, need=need))
         if keys is not None:
-            result = torch.where(keys.heads().computed[..., None, :], result, LEAST)
+            weighed = self._weighed(result, product.site, keys.heads())
+            result = torch.where(keys.heads().computed[..., None, :], weighed, LEAST)
         return result if queries is None else self._recover(result, queries)
+
+    def _weighed(self, result: Tensor, _: Site, __: Dropped) -> Tensor:
+        """Scores (A, H, M, N) of keys that stand for others; the base counts a key once."""
+        return result
 
     def _values(self, product: Product, inner: Inner) -> Tensor:
         queries, keys = (tables.get(product.site.layer) for tables in (self.queries, self.keys))

@@ -14,6 +14,7 @@ from model.approximate.config import (
     DittoConfig,
     EagerConfig,
     FFNReuseConfig,
+    KeyWeight,
     ORBISConfig,
     Over,
     PassThrough,
@@ -114,6 +115,9 @@ def serve_reduction(config: Reduction, layers: Layers) -> Served:
     if isinstance(config, DiToConfig) and config.interval is None:
         raise VidaError("DiToConfig: the pair match ratio needs a run that matches at every step: give interval=, "
                         "which model.attach.dito_interval finds")
+    if isinstance(config, ORBISConfig | DiToConfig) and config.key_weight is not KeyWeight.LOST:
+        raise VidaError(f"{type(config).__name__}: key_weight={config.key_weight.value!r} is for the networks here: "
+                        "key_weight=KeyWeight.LOST")
     blocks = config.blocks if isinstance(config, ORBISConfig | DiToConfig) else ("spatial", "full")
     return _attentions(layers, blocks, reason).check(type(config).__name__, "it has no attention in integers")
 

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+import math
+from fractions import Fraction
+
 import pytest
 import torch
 
 from model.approximate.build import build
-from model.approximate.config import AsymRnRConfig, DiToConfig, Guide, KeyGuide, ORBISConfig, ToMeConfig
+from model.approximate.config import AsymRnRConfig, DiToConfig, Guide, KeyGuide, KeyWeight, ORBISConfig, ToMeConfig
 from model.approximate.guided import narrow_sums
 from model.exact.match.datm import Rule, match
 from model.exact.match.dito import Counted, Penalty
@@ -103,6 +106,27 @@ def test_keys_guided_by_values(network, jobs):
     joined = [torch.cat([v[f, h] for h in range(2)], -1) for f in range(4)]
     keys = stand_ins(match(losses(x, x, Measure.SQUARED), 8, Rule.COVER) for x in joined)
     check(run_attention(operators, jobs, 0, 5), jobs, 0, 5, {}, keys)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_kept_keys_count_for_those_that_were_dropped(network, jobs, layer):
+    config = ORBISConfig(q_ratio=0, kv_ratio=0.5, key_weight=KeyWeight.PROPORTIONAL, blocks=("spatial", "temporal"))
+    operators = build([config], network)
+    run_attention(operators, jobs, layer, 4)
+    outputs = jobs["out", layer, 4].current
+    outputs = outputs.transpose(0, 1) if layer == 1 else outputs
+    _, scores, _, _ = run_attention(operators, jobs, layer, 5)
+    exact = jobs["scores", layer, 5].result
+    scale = network.blocks[layer].attentions[0].softmax
+    for a, x in enumerate(outputs):
+        stands = dict(match(losses(x, x, Measure.SQUARED), len(x) // 2, Rule.PAIRS).copied.tolist())
+        for n in range(len(x)):
+            group = 1 + list(stands.values()).count(n)
+            places = math.floor(1024 * math.log2(group) + 0.5)
+            offset = math.floor(Fraction(places << scale.shift, scale.multipliers[0]) + Fraction(1, 2))
+            for h in range(2):
+                expected = torch.full_like(exact[a, h, :, n], LEAST) if n in stands else exact[a, h, :, n] + offset
+                assert torch.equal(scores[a, h, :, n], expected)
 
 
 def test_rematching_sees_the_copies(network, jobs):
