@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An entry of the laws' golden vectors (`model.law_vectors`): one call, its tensors and their hash."""
+"""An entry of the laws' golden vectors (`model.law_vectors`): one call, its tensors and their hash; and the file."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from hw.errors import VidaError
+from model import checkpoints
+
+FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -43,3 +50,20 @@ def _smallest(x: Tensor) -> Tensor:
         if not x.numel() or limits.min <= int(x.min()) and int(x.max()) <= limits.max:
             return x.to(kind)
     return x.to(torch.int64)
+
+
+def digest(found: list[LawEntry]) -> str:
+    """SHA-256 of a set: over the names and digests of its entries in order."""
+    return hashlib.sha256("\n".join(f"{one.name} {one.digest()}" for one in found).encode()).hexdigest()
+
+
+def write(stem: Path, found: list[LawEntry], command: str) -> None:
+    """Write `stem`.safetensors and `stem`.json; raises `VidaError` where the folder cannot be written."""
+    tensors = {name: tensor for one in found for name, tensor in one.tensors().items()}
+    checkpoints.write(stem.with_suffix(".safetensors"), tensors, {"command": command})
+    lines = [{"name": one.name, "law": one.law, "parameters": one.parameters, "sha256": one.digest()} for one in found]
+    index = {"format": FORMAT, "command": command, "sha256": digest(found), "entries": lines}
+    try:
+        stem.with_suffix(".json").write_text(json.dumps(index, indent=1) + "\n")
+    except OSError as error:
+        raise VidaError(f"cannot write {stem.with_suffix('.json')}: {error}") from error

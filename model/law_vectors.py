@@ -7,8 +7,6 @@ operands of the tiny network's integer sampling: tensors `NAME.in.X` and `NAME.o
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,22 +16,22 @@ import typer
 from torch import Tensor
 
 from hw.config import load_config
-from hw.errors import VidaError
-from model import checkpoints
 from model.command import run
 from model.exact.encode.encoder import beats, digits, panel, segments
+from model.exact.encode.nibbles import Nibbles, count_items
 from model.exact.encode.sad import inter_matrix_prediction, sad
 from model.exact.match.cmc import Search, row_table
 from model.exact.match.codec_tables import TableShape, addresses, pack
 from model.exact.match.datm import Rule, match
 from model.exact.match.dito import Counted, Penalty, Ratio, count_selections, pair_matches, penalised
 from model.exact.match.intra import IntraSearch, intra_table
+from model.exact.match.key_weights import key_offsets
 from model.exact.match.random_destinations import match_random, merge_mean, xorshift32
 from model.exact.match.similarity import Measure, losses, narrow
 from model.exact.operators import Job, Operators
 from model.exact.recover.passthrough import accumulate, pass_remainder, pass_rounded, remainder_of
 from model.exact.recover.tables import RowTable, gather, recover
-from model.exact.sparsity.columns import snap_columns
+from model.exact.sparsity.columns import ColumnRule, snap_columns
 from model.exact.sparsity.conmerge import Conflict, Order, Packing, Unit, merge
 from model.exact.sparsity.eager import Dominance, dominated_rows, masked_scores, predict_projection, select
 from model.exact.sparsity.ffn_reuse import quantile_threshold, reuse, second_layer_delta, value_mask
@@ -41,10 +39,9 @@ from model.exact.sparsity.leading_one import Detection, leading_terms, log_matmu
 from model.exact.step import denoise
 from model.exact.vector.scaling import requantise8
 from model.exact.vector.snap import snap
-from model.law_entries import LawEntry
+from model.law_entries import LawEntry, digest, write
 from model.quantise import load_quantised
 
-FORMAT = 1
 #: Steps of a 50-step run whose operands are used.
 _STEPS = (25, 26)
 
@@ -70,6 +67,9 @@ def _operands() -> tuple[Any, dict[tuple[str, int], Job]]:
 def _encoders(jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
     where, config, every = "model.exact.encode.encoder", load_config("tiny"), torch.arange(-255, 256)
     yield LawEntry("encode.digits", f"{where}.digits", {}, {"difference": every}, {"digits": digits(every)})
+    for reading in Nibbles:
+        yield LawEntry(f"encode.items.{reading.value}", "model.exact.encode.nibbles.count_items",
+                       {"reading": reading.value}, {"difference": every}, {"items": count_items(every, reading)})
     before, after = (jobs["qkv", step].current.flatten(0, 1) for step in _STEPS)
     operands = {"current": panel(after, 3), "reference": panel(before, 3)}
     for skip in (True, False):
@@ -88,9 +88,11 @@ def _encoders(jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
     for threshold in (1, 8):
         yield LawEntry(f"snap.{threshold}", "model.exact.vector.snap.snap", {"threshold": threshold}, pair,
                        {"x": snap(after, before, threshold)})
-    for permille in (100, 500):
-        yield LawEntry(f"snap.columns.{permille}", "model.exact.sparsity.columns.snap_columns", {"permille": permille},
-                       pair, {"x": snap_columns(after, before, permille)})
+    for rule in ColumnRule:
+        for permille in (100, 500):
+            yield LawEntry(f"snap.columns.{rule.value}.{permille}", "model.exact.sparsity.columns.snap_columns",
+                           {"permille": permille, "rule": rule.value}, pair,
+                           {"x": snap_columns(after, before, permille, rule)})
 
 
 def _cmc(jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
@@ -164,7 +166,7 @@ def _exion(network: Any, jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]
                    {"scores": job.result}, {**vars(chosen), "masked": masked_scores(job.result, chosen)})
 
 
-def _tokens(jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
+def _tokens(network: Any, jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
     where, outputs = "model.exact.match", jobs["out", 25].current[2]
     for measure in Measure:
         for bits in (8, 4):
@@ -180,6 +182,10 @@ def _tokens(jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry]:
     condensed = gather(outputs, table)
     yield LawEntry("recover.datm", "model.exact.recover.tables.recover", {}, {"condensed": condensed} | _table(table),
                    {"full": recover(condensed, table)})
+    counts, scale = torch.bincount(table.sources, minlength=table.size), network.blocks[0].attentions[0].softmax
+    yield LawEntry("keys.offsets", f"{where}.key_weights.key_offsets",
+                   {"multiplier": scale.multipliers[0], "shift": scale.shift}, {"counts": counts},
+                   {"offsets": key_offsets(counts, scale)})
     later = jobs["out", 26].current[2]
     again = match(losses(later, later, Measure.SQUARED), 8, Rule.PAIRS)
     for ratio in Ratio:
@@ -215,25 +221,8 @@ def _passed(network: Any, jobs: dict[tuple[str, int], Job]) -> Iterator[LawEntry
 def entries() -> list[LawEntry]:
     """Every entry, in order."""
     network, jobs = _operands()
-    return [*_encoders(jobs), *_cmc(jobs), *_exion(network, jobs), *_tokens(jobs),
+    return [*_encoders(jobs), *_cmc(jobs), *_exion(network, jobs), *_tokens(network, jobs),
             *_passed(network, jobs)]
-
-
-def digest(found: list[LawEntry]) -> str:
-    """SHA-256 of a set: over the names and digests of its entries in order."""
-    return hashlib.sha256("\n".join(f"{one.name} {one.digest()}" for one in found).encode()).hexdigest()
-
-
-def write(stem: Path, found: list[LawEntry], command: str) -> None:
-    """Write `stem`.safetensors and `stem`.json; raises `VidaError` where the folder cannot be written."""
-    tensors = {name: tensor for one in found for name, tensor in one.tensors().items()}
-    checkpoints.write(stem.with_suffix(".safetensors"), tensors, {"command": command})
-    lines = [{"name": one.name, "law": one.law, "parameters": one.parameters, "sha256": one.digest()} for one in found]
-    index = {"format": FORMAT, "command": command, "sha256": digest(found), "entries": lines}
-    try:
-        stem.with_suffix(".json").write_text(json.dumps(index, indent=1) + "\n")
-    except OSError as error:
-        raise VidaError(f"cannot write {stem.with_suffix('.json')}: {error}") from error
 
 
 def main(
