@@ -24,6 +24,8 @@ from verif.verilator import find_compiler, find_verilator
 _FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint",
           "-Wno-style", "--output-split", "20000")
 _OPTIMISE = ("OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
+#: Flags and build settings that keep a module one function for all its instances, in one file of C++.
+_SHARED, _ONE_FILE = ("-fno-inline", "-fno-gate"), ("VM_PARALLEL_BUILDS=0",)
 
 #: Verilog of a module `name`, ports.h for its harness, and what the caller wants to know again.
 Design = tuple[str, str, dict[str, Any]]
@@ -31,7 +33,7 @@ Design = tuple[str, str, dict[str, Any]]
 
 def compiled(kind: str, config: MachineConfig, harness: Path, design: Callable[[], Design],
              timeout_s: float = 600, waves: bool = False, level: str = "-O1",
-             apart: Sequence[str] = ()) -> tuple[Path, dict[str, Any]]:
+             apart: Sequence[str] = (), shared: bool = False) -> tuple[Path, dict[str, Any]]:
     """The executable of `config`, and the notes that `design` gave with it; compiled where it is not there.
 
     kind : begins its name, and is the Verilog's top module
@@ -39,6 +41,7 @@ def compiled(kind: str, config: MachineConfig, harness: Path, design: Callable[[
     level : of optimisation; what is run for short is sooner through with a lower one
     apart : modules that are compiled by themselves, once for all their instances: a large machine is sooner built, and
         slower; not with `waves`
+    shared : instances of a module share its code: half as much of it, compiled in half the time, for short runs
     design : called only where nothing made of these sources is kept; writing the Verilog takes seconds too
     Raises VidaError where Verilator or the compiler is missing or fails, or after `timeout_s`.
     """
@@ -46,7 +49,8 @@ def compiled(kind: str, config: MachineConfig, harness: Path, design: Callable[[
     apart = () if waves else tuple(apart)
     flags = (*_FLAGS, "--trace-vcd", "-CFLAGS", "-DWAVES") if waves else _FLAGS
     flags += ("--hierarchical", "blocks.vlt") if apart else ()
-    optimise = (f"OPT_FAST={level}", *_OPTIMISE)
+    flags += _SHARED if shared else ()
+    optimise = (f"OPT_FAST={level}", *_OPTIMISE, *(_ONE_FILE if shared else ()))
     tools = [(*flags, *apart), optimise, str(tool.executable), tool.version, str(compiler), harness.read_text()]
     note = folder / f"{kind}-{config.name}-{_key(config.digest(), _SOURCES, tools)}.json"
     with open(note.with_suffix(".lock"), "w") as lock:
