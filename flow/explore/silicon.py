@@ -12,24 +12,36 @@ from importlib.metadata import version
 from pathlib import Path
 
 from flow.explore.kept import digest_of, kept_path, read_kept, sources_digest, write_kept
+from hw.config import MachineConfig
 from synth import liberty
-from synth.area import Area
+from synth.area import RECIPES, Area
 from synth.group import Synthesiser
 
 _MAPPING = sources_digest("synth/area.py", "synth/liberty.py", "hw/yosys.py") + version("pyosys")
+_SOURCES = sources_digest("hw/**/*.py", "synth/*.py") + version("amaranth") + version("pyosys")
 
 
 class KeptSynthesiser(Synthesiser):
     """A synthesiser that keeps each block's figures under its RTLIL, the libraries, Yosys and the mapping script.
 
     A block that several configurations or several steps of the main job share is mapped once, and a change elsewhere
-    in the sources does not map it again.
+    in the sources does not map it again. While no source changes, what another process asked for before is not even
+    converted to RTLIL.
     """
 
     def __init__(self, library: str | None, pdk: str | Path | None = None,
                  progress: Callable[[str], None] = lambda text: None) -> None:
         super().__init__(library, pdk, progress)
         self._libraries = library_digest(library, pdk)
+
+    def block(self, config: MachineConfig, name: str, recipes: tuple[str, ...] = tuple(RECIPES)) -> Area:
+        """As `Synthesiser.block`."""
+        path = kept_path("asked", digest_of(_SOURCES, self._libraries, name, self._matters(config, name), recipes))
+        found = read_kept(path)
+        if found is None:
+            found = super().block(config, name, recipes).as_dict()
+            write_kept(path, found)
+        return Area(**found)
 
     def _mapped(self, name: str, text: str, top: str, without: tuple[str, ...], recipes: tuple[str, ...]) -> Area:
         path = kept_path("blocks", digest_of(_MAPPING, self._libraries, name, top, recipes, _outside(text, without)))

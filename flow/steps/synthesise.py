@@ -50,7 +50,7 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
     synthesiser, step = KeptSynthesiser(basis.library, pdk, progress), StepResult()
     silicon = {}
     for name, config in machines().items():
-        group = synthesiser.group(config)
+        group = synthesiser.group(config, inside=name == "paper")
         _add_group(step, name, group, basis)
         silicon[name] = {"with_store": group.logic + group.store, "without_store": group.logic,
                          "clock": group.clock_mhz or 1.0}
@@ -58,7 +58,7 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
             shares = _add_shares(step, group, basis)
     for preset in ("paper", "dense8"):
         config = load_config(preset)
-        area = synthesiser.group(config).parts["ccpe"] / config.ccpes
+        area = synthesiser.group(config, inside=False).parts["ccpe"] / config.ccpes
         step.add(f"area.{preset}.ccpe{basis.suffix}", area, basis.unit, "measured",
                  f"Yosys and ABC, one CCPE of {preset}, {basis.words}")
     step.data = {"silicon": silicon, "shares": {basis.library or "gate equivalents": shares},

@@ -31,3 +31,12 @@ def test_a_block_is_mapped_once(mapped):
     assert second.block(config.replace(name="other", scan=8), "dpu") == area and mapped == ["dpu"]
     assert second.block(config.replace(depth=2, scan=8, slots=8), "dpu").gate_equivalents > area.gate_equivalents
     assert mapped == ["dpu", "dpu"]
+
+
+def test_what_was_asked_before_is_not_converted_again(mapped, monkeypatch):
+    config = load_config("tiny")
+    area = KeptSynthesiser(None).block(config, "dpu")
+    monkeypatch.setattr("synth.group.blocks", None)
+    assert KeptSynthesiser(None).block(config.replace(name="other"), "dpu") == area and mapped == ["dpu"]
+    with pytest.raises(TypeError):
+        KeptSynthesiser(None).block(config.replace(depth=2, scan=8, slots=8), "dpu")
