@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 
 from hw.config import TILE, Lane, MachineConfig
-from model.exact.encode.encoder import beats, panel
+from model.exact.encode.encoder import Beat, beats, panel
 from model.exact.recover.drain import Op, drain
 from model.exact.route.allocation import Tile, schedule
 from verif.stimulus import INT8, Product
@@ -29,10 +30,22 @@ def law_tiles(work: Sequence[Product], config: MachineConfig, every: int = 1) ->
     for product in work:
         current, reference = torch.from_numpy(product.current), torch.from_numpy(product.reference)
         panels = range(0, -(-len(current) // TILE), every)
-        tiles = [Tile(beats(panel(current, n), panel(reference, n), config, product.skip), product.threshold,
-                      product.init_kind, product.transposed, row_cycles=_row_cycles(product, config)) for n in panels]
+        tiles = [Tile(_beats(_bytes(panel(current, n)), _bytes(panel(reference, n)), config, product.skip),
+                      product.threshold, product.init_kind, product.transposed,
+                      row_cycles=_row_cycles(product, config)) for n in panels]
         result += tiles * -(-product.right.shape[1] // config.columns)
     return result
+
+
+def _bytes(matrix: torch.Tensor) -> bytes:
+    return matrix.to(torch.int8).numpy().tobytes()
+
+
+@lru_cache(maxsize=1024)
+def _beats(current: bytes, reference: bytes, config: MachineConfig, skip: bool) -> list[Beat]:
+    """As the law's, of panels of int8; the search for a threshold asks for the same ones again and again."""
+    panels = (torch.frombuffer(bytearray(rows), dtype=torch.int8).reshape(TILE, -1) for rows in (current, reference))
+    return beats(*panels, config, skip)
 
 
 def predicted(products: Sequence[Product], config: MachineConfig) -> Predicted:

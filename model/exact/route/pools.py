@@ -13,48 +13,52 @@ class Pool:
     """Segments of one residue of k that wait; position matters only for ties (lowest first).
 
     Positions are bits of masks: `free` ones can be written, `waiting[tile % 2][n]` hold a segment of n digits that no
-    lane has taken. A taken one is free again when its lane has issued it.
+    lane has taken; bit n of `kinds[tile % 2]` is set where there is one, `counts[tile % 2]` is their number. A taken
+    one is free again when its lane has issued it.
     """
 
     def __init__(self, config: MachineConfig) -> None:
         self.free = (1 << config.queue_depth) - 1
         self.waiting = [[0] * (TILE + 1), [0] * (TILE + 1)]
+        self.kinds, self.counts = [0, 0], [0, 0]
         self.held = {"dense": 0, "sparse": 0}
 
     def write(self, segments: tuple[Segment | None, ...], free: int, tile: int) -> None:
         """Slot i goes to the i-th position of `free`; an empty slot leaves it free."""
+        waiting = self.waiting[tile % 2]
         for segment in segments:
             position = free & -free
             free -= position
             if segment is not None:
+                count = segment.count
                 self.free -= position
-                self.waiting[tile % 2][segment.count] += position
+                waiting[count] += position
+                self.kinds[tile % 2] |= 1 << count
+                self.counts[tile % 2] += 1
 
     def count(self, tile: int) -> int:
         """Segments of `tile` that no lane has taken."""
-        return sum(map(int.bit_count, self.waiting[tile % 2]))
+        return self.counts[tile % 2]
 
     def most(self, tile: int, above: int) -> int:
         """Digits, more than `above`, of the thickest segment that waits; 0 where there is none."""
-        waiting = self.waiting[tile % 2]
-        for digits in range(TILE, above, -1):
-            if waiting[digits]:
-                return digits
-        return 0
+        thickest = self.kinds[tile % 2].bit_length() - 1
+        return thickest if thickest > above else 0
 
     def fewest(self, tile: int, threshold: int) -> int:
         """Digits, at most `threshold`, of the thinnest segment that waits; 0 where there is none."""
-        waiting = self.waiting[tile % 2]
-        for digits in range(1, threshold + 1):
-            if waiting[digits]:
-                return digits
-        return 0
+        kinds = self.kinds[tile % 2]
+        thinnest = (kinds & -kinds).bit_length() - 1
+        return thinnest if 0 < thinnest <= threshold else 0
 
     def take(self, tile: int, digits: int, lane: str) -> None:
         """The lane takes a segment of so many digits."""
         waiting = self.waiting[tile % 2]
         position = waiting[digits] & -waiting[digits]
         waiting[digits] -= position
+        if not waiting[digits]:
+            self.kinds[tile % 2] -= 1 << digits
+        self.counts[tile % 2] -= 1
         self.held[lane] = position
 
     def issued(self, lane: str) -> None:
