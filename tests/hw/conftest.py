@@ -111,6 +111,33 @@ def play():
     return play
 
 
+@pytest.fixture
+def until_outside():
+    """until_outside(walker, its output, command) -> how many it gives before a line that is outside, that line."""
+
+    def run(dut, output, command):
+        given, end = [], []
+
+        async def bench(ctx):
+            ctx.set(dut.command.payload, command)
+            ctx.set(dut.command.valid, 1)
+            ctx.set(output.ready, 1)
+            for _ in range(30):
+                *_, valid = await ctx.tick().sample(output.valid)
+                ctx.set(dut.command.valid, 0)
+                given.extend([1] * valid)
+            assert ctx.get(dut.outside.valid)
+            end.append(ctx.get(dut.outside.line))
+
+        simulator = Simulator(dut)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(bench)
+        simulator.run()
+        return len(given), *end
+
+    return run
+
+
 class OnBuffer(Component):
     """A unit that works on instructions (`command`, `request`, `data`, `write`, `done`), and a buffer for it."""
 

@@ -8,6 +8,7 @@ from hw.control.fault import Access, FaultKind
 from hw.memory.rows import TransferRows
 from model.exact.memory.transfer import Transfer
 from verif.buses import Bench, receive, send
+from verif.transfers import command, table_lines
 
 TABLE = 200        # where the tests' tables lie
 
@@ -16,18 +17,9 @@ def small(ccpes):
     return load_config("tiny").replace(ccpes=ccpes, buffers=4, buffer_lines=64)
 
 
-def command(transfer, table=TABLE):
-    names = ("dram", "dram_pitch", "rows", "lines", "buffer", "buffer_pitch")
-    return {**{name: getattr(transfer, name) for name in names}, "use_table": int(transfer.indices is not None),
-            "table": table}
-
-
-def table_lines(indices, ccpes):
-    each = 4 * ccpes
-    words = [*indices, *[0] * (-len(indices) % each)]
-    text = b"".join(int(word).to_bytes(4, "little", signed=True) for word in words)
-    return [[int.from_bytes(text[at + 16 * c:at + 16 * c + 16], "little") for c in range(ccpes)]
-            for at in range(0, len(text), 16 * ccpes)]
+def table(indices, config):
+    """Beats of the lines that hold the indices."""
+    return [[line >> 128 * c & (1 << 128) - 1 for c in range(config.ccpes)] for line in table_lines(indices, config)]
 
 
 def random_transfer(draw, ccpes):
@@ -48,27 +40,29 @@ def test_rows_are_the_laws(ccpes, stall, play):
         want += [{"dram": dram % 2**64, "line": line, "lines": transfer.lines, "last": int(r + 1 == len(moves))}
                  for r, (dram, line) in enumerate(moves)]
         if transfer.indices is not None:
-            lines += table_lines(transfer.indices, ccpes)
+            lines += table(transfer.indices, config)
             asked += range(TABLE, TABLE - (-len(transfer.indices) // (4 * ccpes)))
-    run = play(TransferRows(config, Access.LOAD), feed={"command": [command(t) for t in transfers], "data": lines},
-               take={"row": len(want), "request": len(asked)}, stall=stall)
+    feed = {"command": [command(transfer, TABLE) for transfer in transfers], "data": lines}
+    run = play(TransferRows(config, Access.LOAD), feed=feed, stall=stall,
+               take={"row": len(want), "request": len(asked)})
     assert run.beats["row"] == want
     assert [beat["address"] for beat in run.beats["request"]] == asked
 
 
 def test_a_row_a_cycle_or_one_in_six_by_a_table(play):
     config = small(2)
-    run = play(TransferRows(config, Access.LOAD), {"command": [command(Transfer(0, 32, 50, 1, 0, 1))]}, {"row": 50})
+    every = [command(Transfer(0, 32, 50, 1, 0, 1), TABLE)]
+    run = play(TransferRows(config, Access.LOAD), {"command": every}, {"row": 50})
     first = run.moved["command"][0] + TransferRows.latency
     assert run.moved["row"] == list(range(first, first + 50))
-    run = play(TransferRows(config, Access.LOAD), {"command": [command(Transfer(0, 32, 8, 1, 0, 1, [9] * 8))],
-                                                   "data": table_lines([9] * 8, 2)}, {"row": 8, "request": 1})
+    run = play(TransferRows(config, Access.LOAD), {"command": [command(Transfer(0, 32, 8, 1, 0, 1, [9] * 8), TABLE)],
+                                                   "data": table([9] * 8, config)}, {"row": 8, "request": 1})
     assert [cycle - run.moved["data"][0] for cycle in run.moved["row"]] == list(range(6, 6 + 6 * 8, 6))
 
 
 def test_nothing_is_one_row_of_no_lines(play):
     nothing = [Transfer(3, 5, rows, lines, 10**6, 7) for rows, lines in ((0, 4), (4, 0), (0, 0))]
-    run = play(TransferRows(small(2), Access.LOAD), {"command": [command(t) for t in nothing]}, {"row": 3})
+    run = play(TransferRows(small(2), Access.LOAD), {"command": [command(t, TABLE) for t in nothing]}, {"row": 3})
     assert all(beat["lines"] == 0 and beat["last"] for beat in run.beats["row"])
 
 
@@ -85,24 +79,24 @@ FAULTS = {  # name -> (transfer, table, address, rows given before)
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_lies_outside_is_refused(name):
-    transfer, table, address, before = FAULTS[name]
+    transfer, at, address, before = FAULTS[name]
     dut, rows = TransferRows(small(2), Access.STORE), []
     simulation = Bench(dut)
     simulation.serve(receive, dut.row, lambda: False, rows)
 
     async def test(ctx):
-        await send(ctx, dut.command, [command(transfer, table)])
+        await send(ctx, dut.command, [command(transfer, at)])
         await ctx.tick().repeat(20)
         fault = ctx.get(dut.fault)
         assert fault.kind == FaultKind.ADDRESS and fault.access == Access.STORE and fault.address == address
         assert len(rows) == before and not ctx.get(dut.busy) and not ctx.get(dut.command.ready)
         ctx.set(dut.stop, 1)
-        await send(ctx, dut.command, [command(transfer, table)])           # dropped
+        await send(ctx, dut.command, [command(transfer, at)])           # dropped
         ctx.set(dut.stop, 0)
         ctx.set(dut.clear, 1)
         await ctx.tick()
         ctx.set(dut.clear, 0)
-        await send(ctx, dut.command, [command(Transfer(0, 32, 2, 1, 255, 0))])
+        await send(ctx, dut.command, [command(Transfer(0, 32, 2, 1, 255, 0), TABLE)])
         await ctx.tick().repeat(5)
         assert ctx.get(dut.fault.kind) == FaultKind.NONE and len(rows) == before + 2
 

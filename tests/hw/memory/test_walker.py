@@ -2,7 +2,6 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
 
 from hw.config import load_config
 from hw.memory.walker import Walker
@@ -38,22 +37,7 @@ def test_addresses_are_those_of_the_loops(ccpes, levels, worded, stall, play):
     ({"address": 60, "count": [1, 9], "stride": [0, 1], "transposed": 1, "pitch": 1}, 6, 63),
     ({"address": 62, "count": [1, 1], "stride": [0, 1], "transposed": 1, "pitch": 3}, 0, 62),
     ({"address": 254, "count": [1, 4], "stride": [0, 1], "transposed": 1, "pitch": 1}, 2, 255)])
-def test_a_step_outside_is_not_given_and_said(walk, given, line):
+def test_a_step_outside_is_not_given_and_said(walk, given, line, until_outside):
     """Four banks of 64 lines, two words a line."""
-    dut, places, end = Walker(load_config("tiny").replace(buffer_lines=64), 2, 1), [], []
-
-    async def bench(ctx):
-        ctx.set(dut.command.payload, {"word": 0, "transposed": 0, "pitch": 0, **walk})
-        ctx.set(dut.command.valid, 1)
-        ctx.set(dut.place.ready, 1)
-        for _ in range(30):
-            _, _, valid, address = await ctx.tick().sample(dut.place.valid, dut.place.payload.address)
-            ctx.set(dut.command.valid, 0)
-            places.extend([address] * valid)
-        end.extend([ctx.get(dut.outside.valid), ctx.get(dut.outside.line)])
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
-    assert len(places) == given and end == [1, line]
+    dut = Walker(load_config("tiny").replace(buffer_lines=64), 2, 1)
+    assert until_outside(dut, dut.place, {"word": 0, "transposed": 0, "pitch": 0, **walk}) == (given, line)
