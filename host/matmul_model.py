@@ -38,6 +38,8 @@ class _Matmul:
         each = config.requantise_cycles if item["emit_int8"] else 1
         self.rows = TILE * each if item["emit_int8"] or item["emit_accumulators"] else 0
         self.tail = _DONE_INT8 if item["emit_int8"] else _DONE
+        # Where a slot takes longer to fill than its tiles to issue, their lines have that time.
+        self.stretch = max(1.0, self.k / max(1.0, sum(self.issue)))
 
     def stream(self, config: MachineConfig) -> Stream:
         """The lines of the buffer that it moves in a cycle of its issues."""
@@ -51,7 +53,7 @@ class _Matmul:
         for kind, name in (("emit_accumulators", "accumulators"), ("emit_int8", "int8")):
             if item[kind]:
                 clients.append((True, name, TILE * count))
-        length = max(1.0, self.across * sum(self.issue))
+        length = max(1.0, self.across * sum(self.issue) * self.stretch)
         return Stream([((writes, item[name] // size), lines / length) for writes, name, lines in clients])
 
 
@@ -126,8 +128,9 @@ class MatmulModel:
             self.stream = command.stream(self.config)
             self.banks.add(now, self.stream)
         issue = command.issue[command.tile % len(command.issue)]
-        late = self.late + issue / self.stream.rate - issue
-        self.late = min(late, _SLACK) if self.stream.rate < 1 else max(0.0, late - issue)
+        late = max(0.0, self.late - (now - self.end))
+        late += command.stretch * issue / self.stream.rate - issue if self.stream.rate < 1 else -issue
+        self.late = max(0.0, min(late, _SLACK))
         self.at(now + issue + max(0.0, late - _SLACK), self._close)
 
     def _close(self, now) -> None:
