@@ -38,11 +38,16 @@ def to_verilog(component: Component, name: str | None = None) -> tuple[str, list
     there are registers. The same component gives the same bytes on any machine.
     """
     text, top, ports = to_rtlil(component, name)
+    return verilog_of(text, top), ports
+
+
+def verilog_of(text: str, top: str) -> str:
+    """Verilog of what `to_rtlil` gave, RTLIL `text` with the top module `top`."""
     with tempfile.TemporaryDirectory(prefix="vida-") as folder:
         (Path(folder) / "design.il").write_text(text)
         run_yosys(_SCRIPT, Path(folder), what=f"writing Verilog of {top}")
         verilog = (Path(folder) / "design.v").read_text()
-    return _tidy(verilog), ports
+    return _tidy(verilog)
 
 
 _SCRIPT = """read_rtlil design.il

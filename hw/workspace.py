@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where results and caches lie, how a TOML file is read, and how a folder is written whole or not at all."""
+"""Where results and caches lie, how a TOML file is read, and how files are written whole or not at all."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,23 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         raise VidaError(f"{what}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     except tomllib.TOMLDecodeError as error:
         raise VidaError(f"{what}: not valid TOML: {error}") from None
+
+
+def kept_text(path: Path, make: Callable[[], str]) -> str:
+    """What the file `path` holds; where it is not there, what `make` gives, which is written to it whole.
+
+    Two processes that want the same text make it once. Raises VidaError where it cannot be written.
+    """
+    try:
+        with open(path.with_name(path.name + ".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                part = path.with_name(path.name + ".part")
+                part.write_text(make(), encoding="utf-8")
+                part.replace(path)
+            return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise VidaError(f"cannot write {path}: {error.strerror}") from error
 
 
 def check_writable(folder: Path) -> None:

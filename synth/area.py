@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from amaranth.lib.wiring import Component
@@ -77,6 +77,17 @@ def map_rtlil(name: str, text: str, top: str, library: str | None, pdk: str | Pa
     if not library:
         return found[0]
     return min(found, key=lambda area: (max(0, (area.path_ps or 0) - TARGET_PS[library]), area.um2))
+
+
+def together(name: str, found: Sequence[tuple[Area, int]]) -> Area:
+    """Area of a block that consists of others, each `count` times; the longest path is that of one of them."""
+    def total(field: str) -> float | None:
+        values = [(getattr(area, field), count) for area, count in found]
+        return None if any(value is None for value, _ in values) else sum(value * count for value, count in values)
+
+    paths = [area.path_ps for area, _ in found if area.path_ps is not None]
+    return replace(found[0][0], block=name, gate_equivalents=total("gate_equivalents"), um2=total("um2"),
+                   path_ps=max(paths, default=None), registers=total("registers"), memory_bits=total("memory_bits"))
 
 
 def _read(name: str, text: str, top: str, library: str | None, work: Path, recipe: str) -> Area:

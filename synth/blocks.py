@@ -15,15 +15,13 @@ from hw.compute.peg import issue_unit
 from hw.compute.spu import SPU
 from hw.config import TILE, Drain, Lane, MachineConfig
 from hw.control.counters import Counters
+from hw.converted import TOP
 from hw.encode.encoder import Encoder
 from hw.encode.sad import SadUnit
-from hw.machine import Machine
 from hw.memory.right_store import RightStore
 from hw.recover.drain import drain_control
 from hw.recover.merge import Merge
 from hw.recover.shadow import Shadow
-from hw.vector.engine import VectorEngine
-from hw.vector.lane import FACTOR_BITS, VectorLane
 from hw.vector.requantise import Requantise
 
 
@@ -31,14 +29,17 @@ from hw.vector.requantise import Requantise
 class Block:
     """One block of a configuration.
 
-    `group` and `ccpe`: instances in one group, in one CCPE (0: not a part of it). `without`: modules below it whose
-    area is counted elsewhere.
+    `make` gives its component; where there is none, `top` names a module of the whole machine. `group` and `ccpe`:
+    instances in one group, in one CCPE (0: not a part of it). `without`: modules below it whose area is counted
+    elsewhere. `apart`: modules of a machine below it that are mapped by themselves; its area is the sum.
     """
 
-    make: Callable[[], Component]
+    make: Callable[[], Component] | None = None
     group: int = 0
     ccpe: int = 0
     without: tuple[str, ...] = ()
+    top: str = ""
+    apart: tuple[str, ...] = ()
 
 
 def blocks(config: MachineConfig) -> dict[str, Block]:
@@ -47,7 +48,8 @@ def blocks(config: MachineConfig) -> dict[str, Block]:
     A group's area is `ccpe` x CCPEs + `requantise` + `control`: all the rest of the group, with
     its encoder, allocation, right-store logic, drain control, queues and counters, synthesised as one.
     `vector` without its lanes and `around`, the machine without groups, vector unit and the banks, are the rest
-    of a machine. `path` is a group with one CCPE and without the requantiser, for paths that cross blocks.
+    of a machine; `around` is mapped unit by unit. `path` is a group with one CCPE and without the requantiser, for
+    paths that cross blocks.
     """
     narrow = config.replace(ccpes=1)
     found = {
@@ -61,9 +63,10 @@ def blocks(config: MachineConfig) -> dict[str, Block]:
         "right_store": Block(lambda: RightStore(config)),
         "counters": Block(lambda: Counters(config)),
         "sad": Block(lambda: SadUnit(config)),
-        "vector": Block(lambda: VectorEngine(config), without=("vector_lane",)),
-        "vector_lane": Block(lambda: VectorLane(max(FACTOR_BITS, config.acc_bits))),
-        "around": Block(lambda: Machine(config), without=("group", "vector_engine", "buffer_bank")),
+        "vector": Block(top="vector_engine", without=("vector_lane",)),
+        "vector_lane": Block(top="vector_lane"),
+        "around": Block(top=TOP, without=("group", "vector_engine", "buffer_bank"),
+                        apart=("registers", "fetch", "dma", "usage")),
     }
     if config.lane is Lane.DIGIT:
         found["encoder"] = Block(lambda: Encoder(config))

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hw.config import MachineConfig
+from hw.converted import machine_rtlil
+from hw.rtlil import Modules
 from hw.verilog import to_rtlil
-from synth.area import RECIPES, Area, map_rtlil
+from synth.area import RECIPES, Area, map_rtlil, together
 from synth.blocks import Block, blocks
 from synth.liberty import LIBRARIES
+from synth.parts import parts
 
 #: Model of a memory bit without a library: 0.042 um2 (ASAP7-scaled macros) / 0.087 um2 (its smallest NAND2).
 MEMORY_GATE_EQUIVALENTS = 0.48
@@ -53,10 +56,19 @@ class Synthesiser:
         key = (name, self._matters(config, name), recipes)
         if key not in self._done:
             self._progress(f"{config.name} {config.allocation.value} depth {config.depth}: {name}")
-            block: Block = blocks(config)[name]
-            text, top, _ports = to_rtlil(block.make())
-            self._done[key] = self._mapped(name, text, top, block.without, recipes)
+            block = blocks(config)[name]
+            if block.make is not None:
+                text, top, _ports = to_rtlil(block.make())
+                self._done[key] = self._mapped(name, text, top, block.without, recipes)
+            else:
+                self._done[key] = self._of_machine(name, Modules(machine_rtlil(config)), block, recipes)
         return self._done[key]
+
+    def _of_machine(self, name: str, machine: Modules, block: Block, recipes: tuple[str, ...]) -> Area:
+        """A block that is taken out of the whole machine."""
+        found = [(self._mapped(f"{name}: {top}", text, top, (), recipes), count)
+                 for (text, top), count in parts(machine, block).items()]
+        return replace(found[0][0], block=name) if len(found) == 1 else together(name, found)
 
     def _mapped(self, name: str, text: str, top: str, without: tuple[str, ...], recipes: tuple[str, ...]) -> Area:
         return map_rtlil(name, text, top, self.library, self._pdk, without, recipes)

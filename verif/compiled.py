@@ -10,12 +10,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import hw
 from hw.config import MachineConfig
+from hw.converted import SOURCES
 from hw.toolbox import run_tool
 from hw.workspace import build_folder
 from verif.simulator import object_cache
@@ -52,7 +51,7 @@ def compiled(kind: str, config: MachineConfig, harness: Path, design: Callable[[
     flags += _SHARED if shared else ()
     optimise = (f"OPT_FAST={level}", *_OPTIMISE, *(_ONE_FILE if shared else ()))
     tools = [(*flags, *apart), optimise, str(tool.executable), tool.version, str(compiler), harness.read_text()]
-    note = folder / f"{kind}-{config.name}-{_key(config.digest(), _SOURCES, tools)}.json"
+    note = folder / f"{kind}-{config.name}-{_key(config.digest(), SOURCES, tools)}.json"
     with open(note.with_suffix(".lock"), "w") as lock:
         # Two processes that want the same one compile it once.
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -71,18 +70,6 @@ def compiled(kind: str, config: MachineConfig, harness: Path, design: Callable[[
 
 def _key(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:20]
-
-
-def _sources_of_hw() -> str:
-    """Hash of what the Verilog is made from: the sources of `hw`, and the generators' versions."""
-    state = hashlib.sha256(f"{version('amaranth')} {version('pyosys')}".encode())
-    for file in sorted(Path(hw.__file__).parent.rglob("*.py")):
-        state.update(file.read_bytes())
-    return state.hexdigest()
-
-
-#: Taken as the sources are imported: a file that changes later is not what this process makes its Verilog from.
-_SOURCES = _sources_of_hw()
 
 
 def _blocks(apart: Sequence[str]) -> str:

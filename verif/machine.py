@@ -16,9 +16,8 @@ from hw.control.decode import units
 from hw.control.fault import Access, FaultKind
 from hw.control.isa import BYTES
 from hw.control.usage import counter_bits, unit_names
+from hw.converted import TOP, machine_verilog
 from hw.errors import VidaError
-from hw.machine import Machine
-from hw.verilog import to_verilog
 from verif.compiled import Design, compiled
 
 _HARNESS = Path(__file__).with_name("machine.cpp")
@@ -51,8 +50,7 @@ class Bus:
 
 
 def design(config: MachineConfig) -> Design:
-    """The machine's Verilog, module `machine`, and the header of its harness."""
-    verilog, _ = to_verilog(Machine(config), "machine")
+    """The machine's Verilog, module `TOP`, and the header of its harness."""
     width, count = config.bus_bytes, len(units(config))
     data = "(uint8_t*)&t.m_axi_rdata", "(const uint8_t*)&t.m_axi_wdata"
     shown = " ".join(f"w[{n}] = t.activity_{n}_busy | uint32_t(t.activity_{n}_tag) << 1;" for n in range(count))
@@ -61,7 +59,7 @@ def design(config: MachineConfig) -> Design:
              f"inline void set_read_data(Vtop& t, const uint8_t* d) {{ std::memcpy({data[0]}, d, bus_bytes); }}",
              f"inline void get_write_data(Vtop& t, uint8_t* d) {{ std::memcpy(d, {data[1]}, bus_bytes); }}",
              f"inline void read_activity(Vtop& t, uint32_t* w) {{ {shown} }}", ""]
-    return verilog, "\n".join(lines), {}
+    return machine_verilog(config), "\n".join(lines), {}
 
 
 class SimulatedMachine:
@@ -86,7 +84,7 @@ class SimulatedMachine:
         bus = bus or Bus()
         self.config, self.limit, self.dram_bytes, self.cpu_seconds = config, limit, dram_bytes, 0.0
         self._names = tuple(counter_bits(config))
-        executable, _ = compiled("machine", config, _HARNESS, lambda: design(config), waves=waves is not None,
+        executable, _ = compiled(TOP, config, _HARNESS, lambda: design(config), waves=waves is not None,
                                  timeout_s=BUILD_S, apart=APART if config.pegs * config.ccpes > SMALL else ())
         bandwidth = 2 * config.bus_bytes if bus.bandwidth is None else bus.bandwidth
         arguments = [dram_bytes, bandwidth, bus.latency, round(256 * bus.pause), bus.seed, trace or "", waves or ""]
