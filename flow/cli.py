@@ -66,6 +66,8 @@ def quality(network: Annotated[list[str] | None, typer.Option("--network", "-n",
             fvd: Annotated[Path | None, typer.Option(metavar="FILE", help="FVD too: I3D as TorchScript")] = None,
             clip: Annotated[Path | None, typer.Option(metavar="DIR", help="CLIPSIM too: CLIP as transformers saves "
                                                       "it")] = None,
+            twins: Annotated[bool, typer.Option("--twins", help="float twins too: what a method loses without "
+                                                "int8")] = False,
             markdown: Annotated[Path | None, typer.Option(metavar="FILE.md", help="write the tables there too")] = None,
             ) -> None:
     """Quality of methods x settings x step counts against the work they leave; pictures in build/quality."""
@@ -74,7 +76,7 @@ def quality(network: Annotated[list[str] | None, typer.Option("--network", "-n",
     from model.approximate.settings import choose
     from model.sample import STEP_CHOICES
     chosen = choose(method or [], setting or [])
-    ordered = measuring.orders(network or ["small"], chosen, steps or STEP_CHOICES, videos)
+    ordered = measuring.orders(network or ["small"], chosen, steps or STEP_CHOICES, videos, twins)
     measuring.run(ordered, Judges.open(fvd, clip), markdown, Console())
 
 

@@ -46,8 +46,8 @@ def pictures(preset: str, videos: int = 4, steps: int = STEPS, refresh: int = RE
     return {
         "data": contact_sheet(data_videos(preset, videos)),
         "float": contact_sheet(float_videos(preset, steps, videos)),
-        "int8": contact_sheet(integer_videos(preset, "dense", steps, REFRESH, videos)),
-        "vida": contact_sheet(integer_videos(preset, "vida", steps, refresh, videos)),
+        "int8": contact_sheet(integer_videos(preset, "dense", steps, videos)),
+        "vida": contact_sheet(integer_videos(preset, "vida", steps, videos, refresh)),
     }
 
 

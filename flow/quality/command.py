@@ -12,13 +12,12 @@ from rich.console import Console
 
 from flow.quality import pictures as drawn
 from flow.quality.judges import Judges
-from flow.quality.runs import Order, Runs, measure, number, table
+from flow.quality.runs import Order, Runs, cells, headings, measure, number, table
 from hw.errors import VidaError
 from hw.workspace import check_writable
 from model import frechet
-from model.approximate.measure import COUNTED, LEAST
-
-_HEADINGS = ("setting", "PSNR int8", "PSNR float", "SSIM", "Frechet", "MACs", "digits", "bytes")
+from model.approximate.measure import COUNTED
+from model.evaluate import LEAST
 
 #: Settings whose operands are shown by class, where they are measured: nothing is left out by them.
 _CLASSES = ("original", "ditto", "vida.two-products", "vida.timesteps.snap-1")
@@ -71,24 +70,21 @@ def pictures(order: Order, runs: Runs, rows: Sequence[dict[str, Any]]) -> list[P
 def page(order: Order, rows: Sequence[dict[str, Any]]) -> str:
     """The rows of one network as Markdown, a table for each number of steps."""
     parts = [f"## Network {order.network}", _floor(order)]
+    names = ("setting", *headings(rows[0]))
     for steps in order.steps:
         parts.append(f"### {steps} steps")
-        headings = (*_HEADINGS, *rows[0]["judged"])
-        lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
-        for row in (row for row in rows if row["steps"] == steps):
-            shares = (f"{100 * row[key]:.1f}" for key in ("work_left", "digits_left", "bytes_left"))
-            cells = (row["setting"], number(row["psnr_db"]), number(row["psnr_float_db"]), number(row["ssim"], 3),
-                     number(row["frechet"], 2, "-"), *shares, *(f"{value:.3f}" for value in row["judged"].values()))
-            lines.append("| " + " | ".join(cells) + " |")
-        for row in (row for row in rows if row["steps"] == steps and "fewer" in row):
+        here = [row for row in rows if row["steps"] == steps]
+        lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
+        lines += ["| " + " | ".join((row["setting"], *cells(row))) + " |" for row in here]
+        for row in (row for row in here if "fewer" in row):
             share, found = 100 * steps / max(order.steps), row["fewer"]
-            cells = (f"*dense against {max(order.steps)} steps*", number(found["psnr_db"]),
-                     number(found["psnr_float_db"]), number(found["ssim"], 3), number(found["frechet"], 2, "-"),
-                     *[f"{share:.1f}"] * 3, *[""] * len(row["judged"]))
-            lines.append("| " + " | ".join(cells) + " |")
+            rival = (f"*dense against {max(order.steps)} steps*", number(found["psnr_db"]),
+                     number(found["psnr_float_db"]), *("" for _ in range(order.twins)), number(found["ssim"], 3),
+                     number(found["frechet"], 2, "-"), *[f"{share:.1f}"] * 3, *[""] * len(row["judged"]))
+            lines.append("| " + " | ".join(rival) + " |")
         parts.append("\n".join(lines))
         shown = [f"{row['setting']} " + " / ".join(f"{100 * share:.1f}" for share in row["classes"])
-                 for row in rows if row["steps"] == steps and row["setting"] in _CLASSES]
+                 for row in here if row["setting"] in _CLASSES]
         if shown:
             parts.append(f"Operands without a digit, of one, of two, in %, by multiplications: {', '.join(shown)}.")
     return "\n\n".join(parts)
@@ -101,18 +97,21 @@ def _head(orders: Sequence[Order], markdown: Path) -> str:
                            break_long_words=False).replace("\n", " \\\n        ")
     steps = " ".join(f"--steps {count}" for count in first.steps)
     names = ", ".join(order.network for order in orders)
+    asked = " --twins" if first.twins else ""
+    twins = " PSNR twin: its float twin against float." if first.twins else ""
     return f"""# Methods on {names}
 
 Written by
 
-    vida quality {networks} {steps} --videos {first.videos} \\
+    vida quality {networks} {steps} --videos {first.videos}{asked} \\
         {chosen} \\
         --markdown {markdown}
 
 PSNR in dB and SSIM against int8 dense of the same starting noise and as many steps; PSNR also against float of the
-same. MACs, digits and bytes left in % of int8 dense of as many steps (a digit product is 4 x 8 bits, int8 has two an
-operand; bytes are modelled): [docs/measuring.md](../measuring.md). Mean of {first.videos} videos; work counted on
-{COUNTED} of them. *Dense against* is the rival: int8 dense of so few steps against its full run.
+same.{twins}
+MACs, digits and bytes left in % of int8 dense of as many steps (a digit product is 4 x 8 bits, int8 has two an operand;
+bytes are modelled): [docs/measuring.md](../measuring.md). Mean of {first.videos} videos; work counted on {COUNTED}
+of them. *Dense against* is the rival: int8 dense of so few steps against its full run.
 What the figures say: [figures.md](figures.md)."""
 
 
@@ -124,7 +123,8 @@ def _floor(order: Order) -> str:
             f"source itself have {mean:.2f} +- {spread:.2f} (8 draws).")
 
 
-def orders(networks: Sequence[str], settings: Sequence[str], steps: Sequence[int], videos: int) -> list[Order]:
+def orders(networks: Sequence[str], settings: Sequence[str], steps: Sequence[int], videos: int,
+           twins: bool = False) -> list[Order]:
     """An order for each network, all checked before anything runs."""
     counts = tuple(sorted(set(steps), reverse=True))
-    return [Order(network, tuple(settings), counts, videos) for network in networks]
+    return [Order(network, tuple(settings), counts, videos, twins) for network in networks]

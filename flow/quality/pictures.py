@@ -24,7 +24,7 @@ _MARKS = {"ditto": "D", "vida": "o", "cmc": "s", "exion": "^", "orbis": "v", "di
 def against_work(rows: Sequence[Mapping[str, Any]], steps: int, key: str) -> str:
     """PSNR of every setting at `steps` steps against what it left of one kind of work, and of dense with fewer steps.
 
-    Settings that equal int8 dense stand on a line of their own above.
+    Settings that equal int8 dense stand on a line of their own above. Open marks: float twins, to the float network.
     """
     figure = figure_of(9.5, 3.6)
     place = figure.subplots()
@@ -45,6 +45,9 @@ def against_work(rows: Sequence[Mapping[str, Any]], steps: int, key: str) -> str
         place.plot(row[key], value, _MARKS.get(method, "."), color=_COLOURS.get(method, "#000000"), markersize=6,
                    label=None if method in told else method)
         told.add(method)
+        if row.get("twin_float_db") is not None:
+            place.plot(row[key], row["twin_float_db"], _MARKS.get(method, "."), color=_COLOURS.get(method, "#000000"),
+                       markersize=6, markerfacecolor="none")
     place.axhline(top, color="#DDDDDD", linewidth=1)
     place.annotate("equal to int8 dense", (0.01, top), xycoords=("axes fraction", "data"), xytext=(0, 3),
                    textcoords="offset points", fontsize=7.5, color="#777777")

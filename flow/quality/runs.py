@@ -21,9 +21,11 @@ from flow.results import FORMAT, read_json, write_json
 from hw.errors import VidaError
 from hw.workspace import build_folder
 from model import checkpoints
-from model.approximate.measure import quality, sample_dense, sample_in_float, sample_setting, work_facts
+from model.approximate.float_twin import twin_float_db
+from model.approximate.measure import sample_setting, work_facts
 from model.approximate.settings import SETTINGS
 from model.autoencoder import to_pixels
+from model.evaluate import float_samples, integer_samples, quality
 from model.networks import preset
 from model.sample import STEP_CHOICES
 
@@ -35,13 +37,14 @@ DENSE, FLOAT = "dense", "float"
 class Order:
     """What is asked for: `settings` by name, each at each of `steps`, `videos` videos of `network`.
 
-    Raises VidaError for an unknown network or number of steps.
+    `twins` asks for every setting's float twin too. Raises VidaError for an unknown network or number of steps.
     """
 
     network: str
     settings: tuple[str, ...]
     steps: tuple[int, ...] = STEP_CHOICES
     videos: int = 2
+    twins: bool = False
 
     def __post_init__(self) -> None:
         preset(self.network)
@@ -81,11 +84,25 @@ class Runs:
         write_json(path, row)
         return row
 
+    def twin(self, setting: str, steps: int) -> float | None:
+        """PSNR in dB of a setting's float twin against the float network, None where they are equal."""
+        path, key = self._place(setting, steps)
+        path = path.with_suffix(".twin.json")
+        key += digest("model.approximate.float_twin", ())
+        if path.exists():
+            kept = read_json(path)
+            if kept["digest"] == key:
+                return kept["twin_float_db"]
+        configs = SETTINGS.get(setting, ())
+        found = twin_float_db(self.order.network, configs, steps, self.order.videos)
+        write_json(path, {"format": FORMAT, "digest": key, "twin_float_db": found})
+        return found
+
     def videos(self, setting: str, steps: int) -> torch.Tensor:
         """Videos (V, F, H, W) of a run in int16 places; a setting's row must have been asked for before."""
         path, _ = self._place(setting, steps)
         if setting == DENSE and not path.with_suffix(".npy").exists():
-            self._keep(path, sample_dense(self.order.network, steps, self.order.videos).videos)
+            self._keep(path, integer_samples(self.order.network, "dense", steps, self.order.videos))
         return torch.from_numpy(np.load(path.with_suffix(".npy")).astype(np.int64))
 
     def fewer(self, steps: int) -> dict[str, float | None]:
@@ -101,7 +118,7 @@ class Runs:
     def _float(self, steps: int) -> np.ndarray:
         path = self._place(FLOAT, steps)[0].with_suffix(".npy")
         if not path.exists():
-            _save(path, sample_in_float(self.order.network, steps, self.order.videos).numpy())
+            _save(path, float_samples(self.order.network, steps, self.order.videos).numpy())
         return np.load(path)
 
     def _keep(self, path: Path, videos: torch.Tensor) -> None:
@@ -146,6 +163,8 @@ def measure(order: Order, console: Console) -> tuple[Runs, list[dict[str, Any]]]
         for setting, steps in wanted:
             progress.update(bar, description=f"{order.network}: {setting}, {steps} steps")
             row = runs.row(setting, steps)
+            if order.twins:
+                row = row | {"twin_float_db": None if setting == DENSE else runs.twin(setting, steps)}
             if setting == DENSE and steps < max(order.steps):
                 row = row | {"fewer": runs.fewer(steps)}
             rows.append(row)
@@ -158,19 +177,29 @@ def number(value: float | None, places: int = 1, none: str = "equal") -> str:
     return none if value is None else f"{value:.{places}f}"
 
 
+def headings(row: dict[str, Any]) -> tuple[str, ...]:
+    """Names of what `cells` gives of such a row."""
+    twin = ("PSNR twin",) if "twin_float_db" in row else ()
+    return ("PSNR int8", "PSNR float", *twin, "SSIM", "Frechet", "MACs", "digits", "bytes", *row.get("judged", ()))
+
+
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Figures of a row as text: PSNR in dB, what is left in % of dense."""
+    twin = (number(row["twin_float_db"]),) if "twin_float_db" in row else ()
+    shares = (f"{100 * row[name]:.1f}" for name in ("work_left", "digits_left", "bytes_left"))
+    judged = (f"{value:.3f}" for value in row.get("judged", {}).values())
+    return (number(row["psnr_db"]), number(row["psnr_float_db"]), *twin, number(row["ssim"], 3),
+            number(row["frechet"], 2, "-"), *shares, *judged)
+
+
 def table(rows: Sequence[dict[str, Any]]) -> Table:
     """The rows as they are shown on the terminal."""
     first = rows[0]
     shown = Table(title=f"{first['network']}, mean of {first['videos']} videos; PSNR in dB, work left in % of dense "
                   "(bytes modelled)", title_justify="left")
     shown.add_column("setting", no_wrap=True, min_width=max(len(row["setting"]) for row in rows))
-    for name in ("steps", "PSNR\nint8", "PSNR\nfloat", "SSIM", "Frechet", "MACs", "digits", "bytes"):
-        shown.add_column(name, justify="right")
-    for name in first.get("judged", ()):
-        shown.add_column(name, justify="right")
+    for name in ("steps", *headings(first)):
+        shown.add_column(name.replace(" ", "\n"), justify="right")
     for row in rows:
-        shares = (f"{100 * row[name]:.1f}" for name in ("work_left", "digits_left", "bytes_left"))
-        shown.add_row(row["setting"], str(row["steps"]), number(row["psnr_db"]), number(row["psnr_float_db"]),
-                      number(row["ssim"], 3), number(row["frechet"], 2, "-"), *shares,
-                      *(f"{value:.3f}" for value in row.get("judged", {}).values()))
+        shown.add_row(row["setting"], str(row["steps"]), *cells(row))
     return shown

@@ -40,6 +40,11 @@ class Product:
     used: Tensor = _ALL
     carried: Tensor | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether every output is needed and every operand used."""
+        return self.need is _ALL and self.used is _ALL
+
 
 Inner = Callable[[Product], Tensor]
 
@@ -65,9 +70,12 @@ class Feature:
 
 def macs(product: Product, result: Tensor) -> tuple[int, int]:
     """Multiplications of a product: all, and those of needed outputs and used operands."""
+    total = result.numel() * product.left.shape[-1]
+    if product.whole:
+        return total, total
     outputs = product.need.expand(result.shape).sum(-1)
     operands = product.used.expand(product.left.shape).sum(-1)
-    return result.numel() * product.left.shape[-1], int((outputs * operands).sum())
+    return total, int((outputs * operands).sum())
 
 
 def digit_products(job: Job, product: Product, nibbles: Nibbles = Nibbles.DIGITS) -> tuple[int, int]:
@@ -78,17 +86,15 @@ def digit_products(job: Job, product: Product, nibbles: Nibbles = Nibbles.DIGITS
     """
     reference = job.reference if product.carried is None else product.carried
     count = count_items(job.current - reference, nibbles)
-    found = []
-    for each in (count, (count != 0).int()):
-        if product.need is _ALL and product.used is _ALL:
-            found.append(int(each.sum()) * job.result.shape[-1])
-            continue
-        need = product.need.expand(*product.left.shape[:-1], product.right.shape[-1])
-        if job.product == "second":
-            found.append(int((each.sum(-1) * need.sum(-2)).sum()))
-        else:
-            found.append(int(((each * product.used).sum(-1) * need.sum(-1)).sum()))
-    return found[0], found[1]
+    if product.whole:
+        columns = job.result.shape[-1]
+        return int(count.sum()) * columns, int(count.count_nonzero()) * columns
+    need = product.need.expand(*product.left.shape[:-1], product.right.shape[-1])
+    if job.product == "second":
+        outputs = need.sum(-2)
+    else:
+        count, outputs = count * product.used, need.sum(-1)
+    return int((count.sum(-1) * outputs).sum()), int(((count != 0).sum(-1) * outputs).sum())
 
 
 def moved_bytes(product: Product, result: Tensor, jobs: Sequence[Job], traffic: Traffic | None = None) -> int:
@@ -98,24 +104,31 @@ def moved_bytes(product: Product, result: Tensor, jobs: Sequence[Job], traffic: 
     and the sums in and out, or what `traffic` says; with a frame before it the difference's other operand: its sums
     stay in the array.
     """
-    need, used = product.need.expand(result.shape), product.used.expand(product.left.shape)
-    left = int((need.any(-1, keepdim=True) & used).sum())
-    columns = need.flatten(0, -2).any(0) if product.right.dim() == 2 else need.any(-2)
-    right, results = int(columns.sum()) * product.right.shape[-2], int(need.sum())
+    left, right, results, rows = _read_and_written(product, result)
     total, kind = left + right + results, jobs[0].reference_kind
     if product.carried is not None:
         return total + left + SUM_BYTES * results
     if kind == "timestep":
         if traffic is None:
-            first = not any(bool(job.reference.any()) for job in jobs)
+            first = not any(int(job.reference.count_nonzero()) for job in jobs)
             traffic = Traffic(reference=0, carried=8 * SUM_BYTES) if first else Traffic()
         changes = product.right.dim() > 2 and product.site.block != CROSS and traffic.reference
         bits = left * (traffic.operand + traffic.reference) + right * (16 if changes else 8)
-        bits += results * (traffic.result + traffic.carried) + int(need.any(-1).sum()) * traffic.row
+        bits += results * (traffic.result + traffic.carried) + rows * traffic.row
         return -(-bits // 8)
     if kind == "frame":
         return total + (right if any(job.product in ("one", "second") for job in jobs) else left)
     return total
+
+
+def _read_and_written(product: Product, result: Tensor) -> tuple[int, int, int, int]:
+    """Operands that are multiplied, left and right, needed results, and the rows that have any."""
+    if product.whole:
+        return product.left.numel(), product.right.numel(), result.numel(), result.numel() // result.shape[-1]
+    need, used = product.need.expand(result.shape), product.used.expand(product.left.shape)
+    rows = need.any(-1, keepdim=True)
+    columns = need.flatten(0, -2).any(0) if product.right.dim() == 2 else need.any(-2)
+    return int((rows & used).sum()), int(columns.sum()) * product.right.shape[-2], int(need.sum()), int(rows.sum())
 
 
 class Approximate(Operators):

@@ -13,11 +13,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from hw.numerics import saturate
 from model.approximate.chain import Feature, Inner, Product
 from model.approximate.cmc import CMC
 from model.approximate.config import CMCConfig
 from model.approximate.exion import EagerPrediction, FFNReuse
-from model.approximate.float_network import real
 from model.approximate.guided import ORBIS, DiTo
 from model.approximate.random_tokens import AsymRnR, ToMe, cells
 from model.approximate.tokens import Dropped, TokenReduction, as_matrices
@@ -28,6 +28,7 @@ from model.exact.match.datm import match
 from model.exact.match.dito import Counted, Penalty
 from model.exact.match.random_destinations import match_random
 from model.exact.match.similarity import COSINE_BITS, Measure
+from model.exact.match.similarity import narrow as narrow_integers
 from model.exact.operators import Operators, Site
 from model.exact.recover.tables import RowTable
 from model.exact.sparsity.eager import Dominance, select
@@ -117,7 +118,7 @@ class FloatEagerPrediction(EagerPrediction):
         site, config, heads = product.site, self.config, self.network.config.heads
         attention = self.network.attention(site.layer, site.block)
         sums = log_product(product.left, product.right, config.detection) + product.init
-        predicted = sums * real(attention.qkv_scale)
+        predicted = sums * attention.qkv_scale.factor
         queries, keys, _ = (split_heads(part, heads, site.block) for part in predicted.chunk(3, -1))
         scores = log_product(queries, keys.transpose(-1, -2), config.detection)
         limit = max(1, scores.shape[-1] * config.permille // 1000)
@@ -148,7 +149,7 @@ def dominated_rows(scores: Tensor, rule: Dominance, threshold: int, scale: Scale
     """As `model.exact.sparsity.eager.dominated_rows`, by exact softmax."""
     if rule is Dominance.NEVER or scores.shape[-1] == 1:
         return torch.full(scores.shape[:-1], rule is not Dominance.NEVER)
-    log2 = scores * real(scale)
+    log2 = scores * scale.factor
     if rule is Dominance.MARGIN:
         first, second = log2.topk(2, dim=-1).values.unbind(-1)
         return first - second >= threshold
@@ -156,11 +157,16 @@ def dominated_rows(scores: Tensor, rule: Dominance, threshold: int, scale: Scale
     return 1000 >= p.sum(-1) * threshold
 
 
+def narrow(features: Tensor, bits: int) -> Tensor:
+    """Features (...) as similarity sees them: int8 values, at 8 or 4 bits as `model.exact.match.similarity.narrow`."""
+    return narrow_integers(saturate(torch.floor(features + 0.5).long(), 8), bits).double()
+
+
 class _FloatGuided(TokenReduction):
-    """Matching of ORBIS and DiTo on float features; `bits` narrows nothing."""
+    """Matching of ORBIS and DiTo on the quantised features of a float run: `bits` wide, since that is the method's."""
 
     def observe(self, product: Product, result: Tensor) -> None:
-        """As `Feature.observe`; accumulators as features are brought to the int8 law's size, unrounded."""
+        """As `Feature.observe`; accumulators as features are brought to the int8 law's size."""
         site, config = product.site, self.config
         if site.kind == "out" and config.after_projection and site.block in self.blocks and self.matches:
             shift = max(0, int(result.abs().max()).bit_length() - 7)
@@ -169,23 +175,23 @@ class _FloatGuided(TokenReduction):
             super().observe(product, result)
 
     def _offsets(self, counts: Tensor, scale: Scale) -> Tensor:
-        return counts.clamp(min=1).log2() * (1 << LOG2_FRACTION_BITS) / real(scale)
+        return counts.clamp(min=1).log2() * (1 << LOG2_FRACTION_BITS) / scale.factor
 
     def _tables(self, features: Tensor, ratio: float, change: Callable[[int, Tensor], Tensor]) -> list[RowTable]:
         config, tokens = self.config, features.shape[1]
         count = None if config.destinations is None else max(1, int(tokens * config.destinations))
         return [
             match(change(place, losses(x, x, config.measure)), int(tokens * ratio), config.rule, count, config.radius)
-            for place, x in enumerate(features)
+            for place, x in enumerate(narrow(features, config.bits))
         ]
 
 
 class FloatORBIS(_FloatGuided, ORBIS):
-    """ORBIS by float similarity."""
+    """ORBIS on a float run."""
 
 
 class FloatDiTo(_FloatGuided, DiTo):
-    """DiTo by float similarity."""
+    """DiTo on a float run."""
 
     def _loss(self, layer: int, place: int, loss: Tensor) -> Tensor:
         if self.config.penalty is Penalty.ADD:
@@ -202,7 +208,7 @@ class FloatAsymRnR(AsymRnR):
         """As `Feature.observe`."""
         site, network = product.site, self.network
         if self._fresh(product) and site.kind == "qkv" and self.config.kv_ratio:
-            v = (result * real(network.attention(site.layer, site.block).qkv_scale)).chunk(3, -1)[2]
+            v = (result * network.attention(site.layer, site.block).qkv_scale.factor).chunk(3, -1)[2]
             self.keys[site.layer] = self._match(split_heads(v, network.config.heads, site.block), self.config.kv_ratio)
 
     def _match(self, features: Tensor, ratio: float) -> Dropped:

@@ -22,7 +22,6 @@ from model.exact.heads import join_heads, split_heads
 from model.exact.network import VIDEO_FRACTION_BITS, AttentionConstants, QuantisedNetwork
 from model.exact.operators import Operators, Site
 from model.exact.vector.layernorm import LayerNormParams
-from model.exact.vector.scaling import Scale
 from model.networks import CROSS, SPATIAL, patchify, unpatchify
 from model.transformer import Attention, Block, VideoTransformer, normalise
 
@@ -30,14 +29,9 @@ from model.transformer import Attention, Block, VideoTransformer, normalise
 _ONE = 127
 
 
-def real(scale: Scale) -> Tensor:
-    """The factor, or one per column, that a `Scale` stands for, float64."""
-    return scale.multiplier.double() / (1 << scale.shift)
-
-
 def norm_places(params: LayerNormParams) -> float:
     """Real value of a place of what a LayerNorm gives."""
-    return 1 / (real(params.output).item() * (1 << NORM_FRACTION_BITS))
+    return 1 / (params.output.factor.item() * (1 << NORM_FRACTION_BITS))
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ class FloatAttention:
         self.kind = "q" if self.axis == CROSS else "qkv"
         dim = layer.out.in_features
         self.qkv = FloatLinear.of(getattr(layer, self.kind), norm_places(constants.norm1))
-        widths = zip(self.qkv.places.split(dim), real(constants.qkv_scale).split(dim), strict=True)
+        widths = zip(self.qkv.places.split(dim), constants.qkv_scale.factor.split(dim), strict=True)
         scales = [(places.sum() / factor.sum()).item() for places, factor in widths]
         self.context = None
         if self.axis == CROSS:  # of all classes (classes, C, D), K and V
@@ -78,7 +72,7 @@ class FloatAttention:
             scales += [part.abs().max().item() / 127 for part in self.context]
         self.scales = scales
         self.log2 = scales[0] * scales[1] * math.log2(math.e) / math.sqrt(dim // self.heads)
-        mixed = scales[2] / (real(constants.normalise).item() * (1 << MEAN_FRACTION_BITS))
+        mixed = scales[2] / (constants.normalise.factor.item() * (1 << MEAN_FRACTION_BITS))
         self.out = FloatLinear.of(layer.out, mixed)
 
     def _site(self, kind: str) -> Site:
@@ -112,7 +106,7 @@ class FloatBlock:
         axes = network.config.blocks[index]
         self.attentions = [FloatAttention(index, layer, c, context)
                            for layer, c in zip(block.attention.values(), constants.attentions, strict=True)]
-        hidden = 1 / (real(constants.gelu.output).item() * (1 << GELU_FRACTION_BITS))
+        hidden = 1 / (constants.gelu.output.factor.item() * (1 << GELU_FRACTION_BITS))
         self.fc1 = FloatLinear.of(block.fc1, norm_places(constants.norm2))
         self.fc2 = FloatLinear.of(block.fc2, hidden)
         self.sites = [Site(kind, index, axes[0] if len(axes) == 1 else SPATIAL) for kind in ("fc1", "fc2")]
@@ -134,7 +128,7 @@ class FloatTwin:
         self.network, self.quantised = network, quantised
         context = network.context(torch.arange(network.config.classes))
         self.blocks = [FloatBlock(index, block, quantised, context) for index, block in enumerate(network.blocks)]
-        pixel = 1 / (real(quantised.embed_scale).item() * (1 << VIDEO_FRACTION_BITS))
+        pixel = 1 / (quantised.embed_scale.factor.item() * (1 << VIDEO_FRACTION_BITS))
         self.embed = FloatLinear.of(network.embed, pixel)
         self.head = FloatLinear.of(network.head, norm_places(quantised.norm))
         self.position = (network.space + network.time[:, None]).double()

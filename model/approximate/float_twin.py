@@ -6,36 +6,35 @@
 
 A twin's loss against the float network is the method's own; the integer method's against int8 dense is with int8's
 part in its decisions. Ditto's twin is the float network, since Ditto is exact. DiTo's matching timesteps, found
-offline, are the integer network's. `python -m model.approximate.float_twin` prints both losses.
+offline, are the integer network's. `vida quality --twins` shows both losses.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Annotated
+from functools import cache
 
 import torch
-import typer
 from torch import Tensor
 
-from model.approximate.build import build as integers
 from model.approximate.build import features
 from model.approximate.chain import Approximate
 from model.approximate.config import Config, ViDAConfig, check_together
 from model.approximate.float_features import TWINS, FloatOperators, FloatViDA
 from model.approximate.float_network import FloatTwin
-from model.approximate.measure import sample_dense, sample_in_float, starts
-from model.approximate.settings import SETTINGS, choose
 from model.approximate.work import Work
 from model.autoencoder import to_pixels
 from model.checkpoints import load_network
-from model.command import run
+from model.evaluate import float_videos, starts
 from model.metrics import compare
 from model.quantise import load_quantised
-from model.sample import STEPS, sample_integer, to_float
+from model.sample import STEPS, to_float
+
+#: PSNR above which two float runs are taken as equal.
+EQUAL_DB = 100.0
 
 
+@cache
 def load_twin(preset: str) -> FloatTwin:
     """Of the committed float and integer networks `preset`."""
     return FloatTwin(load_network(preset)[0], load_quantised(preset)[0])
@@ -67,35 +66,12 @@ def sample(configs: Sequence[Config], twin: FloatTwin, noise: Tensor, label: Seq
     return torch.stack(videos)
 
 
-def psnr_of_both(preset: str, configs: tuple[Config, ...], steps: int, videos: int) -> tuple[float, float]:
-    """PSNR in dB of the float twin against float, and of the integer method against int8 dense; infinite if equal.
+def twin_float_db(preset: str, configs: Sequence[Config], steps: int, videos: int) -> float | None:
+    """PSNR in dB of the float twin's videos against the float network's, the mean over `videos`; None where equal.
 
-    Differences of less than float32 makes count as none: above 100 dB.
+    Differences of less than float32 makes count as none: above `EQUAL_DB`.
     """
     twin = load_twin(preset)
-    network = twin.quantised
-    noise, label = starts(network, videos)
-    found = sample(configs, twin, noise, label, steps).float()
-    integer = [sample_integer(network, start, one, integers(configs, network, steps, counting=False), steps)
-               for start, one in zip(noise, label, strict=True)]
-    pairs = ((found, sample_in_float(preset, steps, videos)),
-             (torch.stack(integer), sample_dense(preset, steps, videos).videos))
-    measured = [compare(*(to_pixels(network.config, each) for each in pair))["psnr_db"] for pair in pairs]
-    return (math.inf if measured[0] > 100 else measured[0]), measured[1]
-
-
-def main(
-    preset: Annotated[str, typer.Option(help="which network")] = "small",
-    setting: Annotated[list[str] | None, typer.Option(help="settings by name, as `vida quality`")] = None,
-    steps: Annotated[int, typer.Option(help="50, 20 or 8")] = 8,
-    videos: Annotated[int, typer.Option(help="videos to average over", min=1)] = 1,
-) -> None:
-    """Print the loss of each method's twin against float, and that of its integers against int8, as PSNR in dB."""
-    torch.set_num_threads(1)
-    for name in choose([], setting or []):
-        real, integer = psnr_of_both(preset, SETTINGS[name], steps, videos)
-        print(f"{name:36} float {real:6.1f}  int8 {integer:6.1f}", flush=True)
-
-
-if __name__ == "__main__":
-    run(main)
+    found = to_pixels(twin.quantised.config, sample(configs, twin, *starts(twin.quantised, videos), steps).float())
+    close = compare(found, float_videos(preset, steps, videos))["psnr_db"]
+    return close if close <= EQUAL_DB else None

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import math
 
-import numpy as np
 import pytest
 import torch
 
-from model.evaluate import fewer_steps, quality
-from model.gallery import pictures
 from model.metrics import cosine, psnr, ssim
 
 
@@ -27,18 +24,3 @@ def test_ssim_and_cosine_fall_with_noise():
     small, large = video + 0.1 * noise, video + 0.5 * noise
     assert 1 > ssim(small, video) > ssim(large, video)
     assert 1 > cosine(small, video) > cosine(large, video)
-
-
-def test_quality_of_the_methods():
-    dense, ditto, vida = (quality("tiny", name, 8, videos=2) for name in ("dense", "ditto", "vida"))
-    assert ditto["dense"]["psnr_db"] == math.inf and ditto["float"] == dense["float"]
-    assert dense["float"]["psnr_db"] > 30
-    assert 10 < vida["dense"]["psnr_db"] < dense["float"]["psnr_db"]
-    assert fewer_steps("tiny", 8, 2)["psnr_db"] > 15
-
-
-def test_pictures_show_every_source():
-    sheets = pictures("tiny", videos=2, steps=8)
-    assert set(sheets) == {"data", "float", "int8", "vida"}
-    for sheet in sheets.values():
-        assert sheet.dtype == np.uint8 and sheet.shape == (2 * 16 + 2, 4 * 16 + 3 * 2) and sheet.max() > 200

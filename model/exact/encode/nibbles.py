@@ -37,4 +37,4 @@ _COUNTS = {reading: _items(reading, torch.arange(-255, 256)).to(torch.int32) for
 
 def count_items(difference: Tensor, reading: Nibbles = Nibbles.DIGITS) -> Tensor:
     """Items of every element of a difference (...) of two int8 values, int32."""
-    return _COUNTS[reading][difference + 255]
+    return _COUNTS[reading].index_select(0, (difference + 255).flatten()).view(difference.shape)

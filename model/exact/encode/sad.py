@@ -19,9 +19,11 @@ def sad(token: torch.Tensor, candidates: torch.Tensor,
     if candidates.ndim != 2 or not len(candidates) or token.shape[-1:] != candidates.shape[1:]:
         raise ValueError(f"token is {tuple(token.shape)} and candidates {tuple(candidates.shape)}, "
                          "must be (..., d) and (n, d) with n at least 1")
-    distances = (token.to(torch.int64).unsqueeze(-2) - candidates.to(torch.int64)).abs().sum(-1)   # (..., n)
+    # Sums of absolute differences in float64, exact below 2^53.
+    n, width = candidates.shape
+    distances = torch.cdist(token.double().reshape(-1, width), candidates.double(), p=1).long()
+    distances = distances.reshape(*token.shape[:-1], n)
     # Distance and index in one number, so that the lowest index wins a tie whatever the reduction's order.
-    n = len(candidates)
     smallest = (distances * n + torch.arange(n, device=distances.device)).amin(-1)
     minimum = smallest // n
     return minimum, smallest % n, minimum >= threshold

@@ -92,16 +92,15 @@ def closest_pairs(loss: Tensor, drop: int) -> RowTable:
     """
     count = len(loss)
     _check_drop(drop, count, min(count, 1))
-    total = loss.sum(0).tolist()
-    source, destination = torch.meshgrid(torch.arange(count), torch.arange(count), indexing="ij")
-    pairs = zip(loss.flatten().tolist(), source.flatten().tolist(), destination.flatten().tolist(), strict=True)
-    order = sorted((value, total[j], j, i) for value, i, j in pairs if i != j)
+    central = loss.sum(0).sort(stable=True).indices
+    order = loss.t()[central].flatten().sort(stable=True).indices      # by loss, then as `central`, then by source
+    destinations, sources = central[order // count].tolist(), (order % count).tolist()
     stands: dict[int, int] = {}
     fixed: set[int] = set()
-    for _, _, j, i in order:
+    for i, j in zip(sources, destinations, strict=True):
         if len(stands) == drop:
             break
-        if i not in stands and i not in fixed and j not in stands:
+        if i != j and i not in stands and i not in fixed and j not in stands:
             stands[i] = j
             fixed.add(j)
     copied = torch.tensor(sorted(stands.items()), dtype=torch.int64).reshape(-1, 2)

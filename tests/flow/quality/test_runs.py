@@ -38,7 +38,7 @@ def test_a_row_for_every_setting_and_number_of_steps(measured):
 def test_a_second_call_takes_what_is_there(measured, monkeypatch):
     runs, rows = measured
     monkeypatch.setattr(kept_runs, "sample_setting", None)
-    monkeypatch.setattr(kept_runs, "sample_dense", None)
+    monkeypatch.setattr(kept_runs, "integer_samples", None)
     again = Runs(ORDER, runs.folder)
     assert again.row("cmc.5", 8) == next(row for row in rows if (row["setting"], row["steps"]) == ("cmc.5", 8))
     with pytest.raises(TypeError):                                     # other videos are another run
@@ -65,6 +65,17 @@ def test_tables_of_several_networks_in_one_page(measured, tmp_path, monkeypatch)
     assert "    vida quality --network tiny --steps 20 --steps 8 --videos 1 \\\n" in text
     assert "        --setting=ditto --setting=cmc.5 \\\n" in text
     assert f"--markdown {tmp_path / 'table.md'}\n" in text
+
+
+def test_twins_are_a_column_and_kept(measured, monkeypatch):
+    folder, order = measured[0].folder, Order("tiny", ("ditto", "cmc.5"), (8,), 1, twins=True)
+    runs, rows = measure(order, Console(quiet=True))
+    twins = {row["setting"]: row["twin_float_db"] for row in rows}
+    assert twins["dense"] is twins["ditto"] is None and 5 < twins["cmc.5"] < 60
+    text = command.page(order, [row | {"judged": {}} for row in rows])
+    assert "| setting | PSNR int8 | PSNR float | PSNR twin | SSIM |" in text and f"| {twins['cmc.5']:.1f} |" in text
+    monkeypatch.setattr(kept_runs, "twin_float_db", None)
+    assert Runs(order, folder).twin("cmc.5", 8) == twins["cmc.5"]
 
 
 def test_what_cannot_be_written_or_measured_is_refused_before_anything_runs(measured, tmp_path, monkeypatch):

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
-import torch
 
 from hw.errors import VidaError
 from model.approximate.build import build
 from model.approximate.config import AsymRnRConfig, CMCConfig, DiToConfig, DittoConfig
-from model.approximate.measure import measure, sample_dense, sample_in_float, starts
+from model.approximate.measure import measure
 from model.approximate.settings import DEFAULTS, SETTINGS, choose
 from model.approximate.work import Work
 from model.exact.step import denoise
@@ -49,14 +48,6 @@ def test_reduction_of_heads_is_counted():
     expected = (spatial / 4 + temporal) / (spatial + temporal)
     assert found["work_left_by_kind"]["scores"] == pytest.approx(expected, abs=1e-4)
     assert found["work_left_by_kind"]["qkv"] == found["work_left_by_kind"]["out"] == 1
-
-
-def test_more_videos_than_the_checkpoint_holds(network):
-    noise, labels = starts(network, 6)
-    assert torch.equal(noise[:4], network.noise) and labels == [0, 1, 2, 3, 0, 1]
-    assert noise[4].float().std() == pytest.approx(4096, rel=0.1) and not torch.equal(noise[4], noise[0])
-    dense, real = sample_dense("tiny", 8, 6), sample_in_float("tiny", 8, 6)
-    assert dense.videos.shape == real.shape and not dense.work.total
 
 
 def test_work_is_counted_on_the_first_video_alone():
