@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,3 +48,8 @@ def inputs_digest(name: str, pdk: Path | None) -> str:
         libraries = " ".join(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}"
                              for file in sorted(pdk.iterdir()))
     return f"{digest(step.module, step.folders)} {libraries}".strip()
+
+
+def collect_rarely() -> None:
+    """For processes of a step: what they make lives long, and a fifth of a schedule is the collector in vain."""
+    gc.set_threshold(1_000_000, 50, 50)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from flow.results import results_folder, write_step
-from flow.steps import STEPS, inputs_digest
+from flow.steps import STEPS, collect_rarely, inputs_digest
 from hw.errors import VidaError
 
 
@@ -24,6 +24,7 @@ def main(arguments: list[str]) -> int:
     """Run the step and write its outcome."""
     name, pdk = arguments[0], Path(arguments[1]) if len(arguments) > 1 else None
     started = time.monotonic()
+    collect_rarely()
     try:
         inputs = inputs_digest(name, pdk)
         outcome = importlib.import_module(STEPS[name].module).run(pdk, _progress)

@@ -17,6 +17,7 @@ from flow.explore.space import GATES, configurations, load_space
 from flow.explore.sweep import joined, tasks_of
 from flow.explore.tasks import CyclesTask, Task
 from flow.results import StepResult
+from flow.steps import collect_rarely
 from hw.config import MachineConfig
 from hw.errors import VidaError
 from synth.liberty import available
@@ -56,7 +57,7 @@ def _complete(tasks: Sequence[Task], progress: Callable[[str], None]) -> dict[st
     """Digest -> outcome. Those not kept from before are computed in two processes, areas first: they take longest."""
     missing = {task.digest(): task for task in tasks if task.kept() is None}
     jobs = _jobs(missing.values())
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn"), collect_rarely) as pool:
         running = {pool.submit(_complete_all, job): job for job in jobs}
         for number, done in enumerate(as_completed(running), 1):
             done.result()

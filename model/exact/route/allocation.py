@@ -40,14 +40,15 @@ def schedule(tiles: list[Tile], config: MachineConfig, trace: bool = False) -> S
     """
     result = Schedule()
     issuing, control = lanes(tiles, config), drain(tiles, config)
-    pipeline: list[Op | None] = [None, None]
-    cycle, quiet = 1, 0                # the encoder's register takes the first operand in cycle 0
-    while not control.finished:
-        advance = control.step(pipeline[-1])
+    arriving: Op | None = None         # at the accumulators
+    under_way: Op | None = None
+    cycle, quiet, count = 1, 0, len(tiles)      # the encoder's register takes the first operand in cycle 0
+    while issuing.tile < count or not control.finished:
+        advance = control.step(arriving)
         room = issuing.room()
         if advance:
             op = issuing.op()
-            pipeline = [op, pipeline[0]]
+            arriving, under_way = under_way, op
             if op is not None:
                 result.dense_issues += op.dense
                 result.sparse_issues += op.sparse
@@ -58,9 +59,9 @@ def schedule(tiles: list[Tile], config: MachineConfig, trace: bool = False) -> S
         elif trace:
             result.trace.append((0, 0))
         issuing.receive(room)
-        quiet = 0 if any(pipeline) else quiet + 1
+        quiet = 0 if arriving or under_way else quiet + 1
         if quiet > 64:
-            raise ValueError(f"schedule stands still in tile {issuing.tile} of {len(tiles)}")
+            raise ValueError(f"schedule stands still in tile {issuing.tile} of {count}")
         cycle += 1
     result.cycles = cycle
     return result

@@ -26,7 +26,7 @@ def step(tmp_path, monkeypatch):
         MADE_UP[config.name][1], MADE_UP[config.name][2] - MADE_UP[config.name][1], None))
     monkeypatch.setattr(tasks, "_what_matters", lambda config: config.name)
     # What is made up is not known to another process.
-    monkeypatch.setattr(array, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(workers))
+    monkeypatch.setattr(array, "ProcessPoolExecutor", lambda workers, *_: ThreadPoolExecutor(workers))
     return array.run(None, lambda text: None)
 
 
