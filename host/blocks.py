@@ -77,7 +77,7 @@ class Block:
             self.builder.vector(VectorOp.GELU, acc, hidden.part(col=first, cols=acc.cols), u=part.scale,
                                 shift=params.hidden.shift, multiplier=params.output.multipliers[0],
                                 shift2=params.output.shift)
-            group.buffer.give(acc.origin)
+            self.products.done(group, acc)
             self._at("fc1")
         group.buffer.give(h.origin)
         return hidden
@@ -88,7 +88,7 @@ class Block:
         self.builder.vector(VectorOp.RESIDUAL, acc, group.stream, y=group.stream, u=weights.scale, v=gate,
                             shift=params.branch.shift, shift2=params.fraction, mapping=group.mapping,
                             mapped="y out" if group.mapping else "", rows=group.rows)
-        group.buffer.give(acc.origin)
+        self.products.done(group, acc)
 
     def _attend(self, group: Group, h: Operand) -> Operand:
         """Int8 operand of the output projection; gives `h` back."""

@@ -81,6 +81,13 @@ class Builder:
         reads, writes = (far, near.lines()) if opcode is Opcode.LOAD else (near.lines(), far)
         self._add(opcode, fields, reads, writes, move_cost(rows * across * size, self.config))
 
+    def move_rows(self, address: int, pitch: int, near: Row, each: int) -> None:
+        """LOAD lines, `each` of every `pitch` in DRAM, to adjacent ones."""
+        size = self.config.line_bytes
+        fields = dict(dram=address, dram_pitch=pitch * size, rows=near.count // each, lines=each, buffer=near.base,
+                      buffer_pitch=each)
+        self._add(Opcode.LOAD, fields, 0, near.lines(), move_cost(near.count * size, self.config))
+
     def matmul(self, left: Operand, right: Operand, unit: int = 0, transposed: bool = False,
                init: Operand | Row | None = None, init_transposed: bool = False, reference: Operand | None = None,
                acc: Operand | None = None, int8: Operand | None = None, scale: Row | None = None,

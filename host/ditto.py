@@ -63,7 +63,7 @@ class DittoAttention(Attention):
 
     def scores(self, first: int) -> tuple[Operand, bool]:
         """Transposed."""
-        (q, k, _), unit, n = self.head(first), self.group.unit, self.group.length
+        (q, k, _), ((unit, _),), n = self.head(first), self.sets(first), self.group.length
         q_before, k_before = (self.before.part(col=part * self.dim + first, cols=self.size) for part in range(2))
         turned = self.group.buffer.matrix(n, n, 4, (q.base,), n)
         piece = self.carried.load(turned, _zeros(turned))
@@ -145,8 +145,10 @@ class DittoProducts(Products):
         """Accumulators of the timestep before, made those of this one."""
         acc = group.buffer.matrix(left.rows, weights.right.cols, 4, (left.base, weights.right.base, before.base))
         piece = self.carried.load(acc, weights.bias_values.expand(left.rows, -1))
-        self.builder.matmul(left, weights.right, group.unit, reference=before, init=acc, acc=acc, int8=int8,
-                            scale=weights.scale, shift=shift)
+        for unit, row, rows in group.shares():
+            self.builder.matmul(left.part(row, rows), weights.right, unit, reference=before.part(row, rows),
+                                init=acc.part(row, rows), acc=acc.part(row, rows),
+                                int8=int8 and int8.part(row, rows), scale=weights.scale, shift=shift)
         self.carried.store(piece, acc)
         return acc
 

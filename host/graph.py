@@ -161,18 +161,20 @@ def through_vector(tasks: Sequence[Task], before: list[set[int]], first: Opcode,
 
 def relay(tasks: Sequence[Task], before: Sequence[set[int]], first: Opcode, second: Opcode,
           passing: Task) -> tuple[list[Task], list[set[int]]]:
-    """Tasks and dependencies in which those of a `second` on a `first` of another queue go through a VECTOR of their
-    own, `passing`, which does nothing but wait."""
+    """Tasks and dependencies in which those of a `second` on a `first` of another queue go through a VECTOR
+    `passing`, which does nothing but wait: for all of `first` that the task depends on, so that others find it done."""
     again: list[Task] = []
     links: list[set[int]] = []
     place: list[int] = []
+    passed: dict[int, int] = {}     # a task that one of `again` waits for already
     for index, task in enumerate(tasks):
-        led = {n for n in before[index] if tasks[n].opcode is first and tasks[n].queue != task.queue}
-        led = led if task.opcode is second else set()
-        if led:
+        every = {n for n in before[index] if tasks[n].opcode is first and task.opcode is second}
+        led = {n for n in every if tasks[n].queue != task.queue}
+        if not led <= passed.keys():
+            passed |= dict.fromkeys(every, len(again))
             again.append(passing)
-            links.append({place[n] for n in led})
+            links.append({place[n] for n in every})
         place.append(len(again))
         again.append(task)
-        links.append({place[n] for n in before[index] - led} | ({place[index] - 1} if led else set()))
+        links.append({place[n] for n in before[index] - led} | {passed[n] for n in led})
     return again, links

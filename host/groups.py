@@ -11,13 +11,13 @@ from host.build import Mapping
 from hw.config import TILE
 from model.networks import NetworkConfig
 
-#: Rows that a group's half has at least.
+#: Rows that a PEG's share of a half has at least.
 PART_ROWS = 16
 
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that a block computes together, on one PEG.
+    """Rows that a block computes together.
 
     Members
     -------
@@ -25,7 +25,8 @@ class Group:
     stream : its part of the residual stream, from which `mapping` (or none) takes the rows
     rows : how many
     length : rows that attend to each other; `rows` is a multiple
-    unit : PEG
+    units : PEGs, which share the rows
+    turn : how many groups those had before
     buffer : where its intermediate results lie
     first : of a part, its first row in the group
     """
@@ -35,25 +36,34 @@ class Group:
     mapping: Mapping | None
     rows: int
     length: int
-    unit: int
+    units: tuple[int, ...]
+    turn: int
     buffer: Buffer
     first: int = 0
 
     def parts(self) -> list[Group]:
         """Its halves, so that the array computes one while the vector unit has the other; a small group whole."""
         tokens = self.rows if self.mapping is None else self.rows // self.length
-        if self.rows < 2 * PART_ROWS or tokens % (2 * TILE):
+        if self.rows < 2 * PART_ROWS * len(self.units) or tokens % (2 * TILE):
             return [self]
         half = None if self.mapping else tokens // 2
         return [replace(self, stream=self.stream.part(row=n * tokens // 2, rows=half), rows=self.rows // 2,
                         first=n * self.rows // 2) for n in range(2)]
 
+    def shares(self) -> list[tuple[int, int, int]]:
+        """PEG, first row and rows of what each PEG computes: whole tiles, and rows that attend to each other in all
+        frames whole."""
+        each = self.length if self.mapping else TILE
+        ends = [n * (self.rows // each) // len(self.units) * each for n in range(len(self.units) + 1)]
+        return [(unit, start, end - start) for unit, start, end in zip(self.units, ends, ends[1:]) if end > start]
 
-def groups(stream: Operand, network: NetworkConfig, axis: str, pegs: int, buffers: Sequence[Buffer]) -> list[Group]:
+
+def groups(stream: Operand, network: NetworkConfig, axis: str, pegs: int, buffers: Sequence[Buffer],
+           width: int) -> list[Group]:
     """Groups of about as many rows as a frame has: frames, or sets of tokens in all frames.
 
     The stream's rows are (frame, token); those of a temporal group are computed as (token, frame). Groups take turns
-    with PEGs and `buffers`: as many as there are buffers can be under way.
+    with `buffers`: as many as there are can be under way. They take turns with PEGs too, `width` at a time.
     """
     frames, tokens = network.frames, network.tokens
     if axis == "spatial":
@@ -64,5 +74,6 @@ def groups(stream: Operand, network: NetworkConfig, axis: str, pegs: int, buffer
         parts = [stream.part(row=first) for first in range(0, tokens, each)]
         mapping, length = Mapping(frames, tokens, 1), frames
         rows = [frames * min(each, tokens - first) for first in range(0, tokens, each)]
-    return [Group(n, part, mapping, rows[n], length, n % pegs, buffers[n % len(buffers)])
+    units = [tuple((n * width + m) % pegs for m in range(width)) for n in range(len(parts))]
+    return [Group(n, part, mapping, rows[n], length, units[n], n * width // pegs, buffers[n % len(buffers)])
             for n, part in enumerate(parts)]

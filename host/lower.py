@@ -72,8 +72,7 @@ class Lowering:
         """The programs and their image."""
         builder, shape = self.builder, self.shape
         stream = builder.buffer.matrix(shape.frames * shape.tokens, shape.dim, 2, what="residual stream")
-        lines = self._vectors() * self._row_lines()
-        modulation = Row(builder.buffer.take(lines, what="modulation"), lines)
+        modulation = self._modulation()
         self.products.setup()
         ends = load_ends(Loader(builder), self.network)
         turns: list[dict] = [{} for _ in range(self.places)]
@@ -90,27 +89,40 @@ class Lowering:
         return Lowered(self.config, self.network, self.method, self.resident, builder.image, programs["setup"],
                        programs["step"], tuple(operators), self.products.notes, builder.share)
 
+    def _modulation(self) -> list[Row]:
+        """Places of all shifts, all scales and all gates, in different banks: a norm reads two of them at once."""
+        each, taken = self._row_lines(), []
+        for kind in range(3):
+            lines = len(range(kind, self._vectors(), 3)) * each
+            taken.append(Row(self.builder.buffer.take(lines, [row.base for row in taken], "modulation"), lines))
+        return taken
+
     def _weights(self, index: int, turns: list[dict]) -> BlockWeights:
         """Emit the LOADs of a block's constants, to the place whose turn it is."""
         loader = Loader(self.builder, f"block{index}.", turns[index % len(turns)])
         return loader.block(self.network.blocks[index], self.shape.head_dim)
 
-    def _step(self, stream: Operand, modulation: Row, ends: Ends, weights: list[BlockWeights], turns: list[dict],
+    def _step(self, stream: Operand, modulation: list[Row], ends: Ends, weights: list[BlockWeights], turns: list[dict],
               buffers: list[Buffer]) -> None:
         builder, each = self.builder, self._row_lines()
         builder.operator = "modulation"
-        builder.move(Opcode.LOAD, builder.image.pieces["modulation"][0], modulation)
-        vectors = [Row(modulation.base + n * each, each) for n in range(self._vectors())]
-        frames = groups(stream, self.shape, "spatial", self.config.pegs, buffers)
+        for kind, rows in enumerate(modulation):
+            address = builder.image.pieces["modulation"][0] + kind * each * self.config.line_bytes
+            builder.move_rows(address, 3 * each, rows, each)
+        vectors = [Row(modulation[n % 3].base + n // 3 * each, each) for n in range(self._vectors())]
+        frames = self._groups(stream, "spatial", buffers)
         self._embed(ends, stream, frames)
         for index, (axis,) in enumerate(self.shape.blocks):
             mine = weights[index] if self.resident else self._weights(index, turns)
             block = Block(self.products, f"block{index}", self.shape, self.network.blocks[index], mine,
                           vectors[6 * index:6 * index + 6])
-            for group in groups(stream, self.shape, axis, self.config.pegs, buffers):
+            for group in self._groups(stream, axis, buffers):
                 block.emit(group)
             self.products.end_block()
         self._head(ends, stream, frames, vectors[-2], vectors[-1])
+
+    def _groups(self, stream: Operand, axis: str, buffers: list[Buffer]) -> list[Group]:
+        return groups(stream, self.shape, axis, self.config.pegs, buffers, self.products.width)
 
     def _move(self, opcode: Opcode, name: str, near: Operand, first: int, width: int) -> None:
         """Rows of a matrix in DRAM, from row `first`, and the same of the buffer."""
@@ -135,8 +147,9 @@ class Lowering:
             params = network.embed_residual
             builder.vector(VectorOp.RESIDUAL, acc, group.stream, y=group.stream, u=ends.embed.scale, v=ends.one,
                            shift=params.branch.shift, shift2=params.fraction)
-            for operand in (pixels, small, acc):
+            for operand in (pixels, small):
                 group.buffer.give(operand.origin)
+            self.products.done(group, acc)
 
     def _head(self, ends: Ends, stream: Operand, frames: list[Group], shift: Row, scale: Row) -> None:
         """The stream's last norm and the head, whose accumulators go to DRAM."""
@@ -151,8 +164,8 @@ class Lowering:
             builder.operator = "head.store"
             first = (group.stream.base - stream.base) // stream.pitch * TILE
             self._move(Opcode.STORE, "output", acc, first, 4)
-            for operand in (h, acc):
-                group.buffer.give(operand.origin)
+            group.buffer.give(h.origin)
+            self.products.done(group, acc)
 
 
 def check(shape: NetworkConfig, config: MachineConfig, method: str) -> None:

@@ -10,7 +10,7 @@ from host.build import Builder
 from host.constants import Weights
 from host.groups import Group
 from host.schedule import WHOLE
-from hw.config import TILE
+from hw.config import TILE, Lane
 from model.networks import NetworkConfig
 
 
@@ -22,26 +22,35 @@ class Attention:
 
     def __init__(self, builder: Builder, network: NetworkConfig, group: Group, qkv: Operand) -> None:
         self.builder, self.group, self.qkv = builder, group, qkv
-        self.dim, self.size = network.dim, network.head_dim
+        self.dim, self.size, self.heads = network.dim, network.head_dim, network.heads
 
     def head(self, first: int) -> tuple[Operand, Operand, Operand]:
         """Queries, keys and values of the head whose columns begin at `first`."""
         return tuple(self.qkv.part(col=part * self.dim + first, cols=self.size) for part in range(3))
 
+    def sets(self, first: int) -> list[tuple[int, int]]:
+        """PEG and first row of each set of rows that attend to each other, for the head at column `first`: of the
+        PEGs that share the rows, or of one set each head in turn."""
+        group = self.group
+        if group.length == group.rows:
+            return [(group.units[(group.turn * self.heads + first // self.size) % len(group.units)], 0)]
+        return [(unit, row) for unit, start, rows in group.shares()
+                for row in range(start, start + rows, group.length)]
+
     def scores(self, first: int) -> tuple[Operand, bool]:
         """Accumulators of a head's scores, and whether they are transposed."""
         (q, k, _), group, n = self.head(first), self.group, self.group.length
         scores = group.buffer.matrix(group.rows, n, 4, (self.qkv.base,), n if self.turns else 0)
-        for row in range(0, group.rows, n):
-            self.builder.matmul(q.part(row, n), k.part(row, n), group.unit, transposed=True, acc=scores.part(row, n))
+        for unit, row in self.sets(first):
+            self.builder.matmul(q.part(row, n), k.part(row, n), unit, transposed=True, acc=scores.part(row, n))
         return scores, False
 
     def values(self, first: int, p: Operand) -> Operand:
         """Accumulators of probabilities `p` times a head's values."""
         v, group, n = self.head(first)[2], self.group, self.group.length
         values = group.buffer.matrix(group.rows, self.size, 4, (p.base, self.qkv.base))
-        for row in range(0, group.rows, n):
-            self.builder.matmul(p.part(row, n), v.part(row, n), group.unit, acc=values.part(row, n))
+        for unit, row in self.sets(first):
+            self.builder.matmul(p.part(row, n), v.part(row, n), unit, acc=values.part(row, n))
         return values
 
     def close(self) -> None:
@@ -50,7 +59,12 @@ class Attention:
 
 
 class Products:
-    """Whole operands."""
+    """Whole operands.
+
+    Members
+    -------
+    width : PEGs over which a group is spread
+    """
 
     #: Zero digits are skipped.
     skips = False
@@ -63,6 +77,10 @@ class Products:
 
     def __init__(self, builder: Builder, network: NetworkConfig) -> None:
         self.builder, self.network = builder, network
+        # Two PEGs a group leave shorter ends to wait for where a block begins with all rows of the one before; a
+        # native PEG is done with half the panels before its next right slot is filled.
+        config = builder.config
+        self.width = 1 if config.lane is Lane.NATIVE else min(2, config.pegs)
 
     def setup(self) -> None:
         """Emit what has to be in the buffer before the first step."""
@@ -73,8 +91,10 @@ class Products:
         acc = None
         if int8 is None or left.cols > self.builder.config.right_rows:
             acc = group.buffer.matrix(left.rows, weights.right.cols, 4, (left.base, weights.right.base))
-        self.builder.matmul(left, weights.right, group.unit, init=weights.bias, acc=acc, int8=int8,
-                            scale=weights.scale, shift=shift)
+        for unit, row, rows in group.shares():
+            self.builder.matmul(left.part(row, rows), weights.right, unit, init=weights.bias,
+                                acc=acc and acc.part(row, rows), int8=int8 and int8.part(row, rows),
+                                scale=weights.scale, shift=shift)
         if int8 is None:
             return acc
         if acc:
@@ -85,6 +105,10 @@ class Products:
         """left @ weights + bias as many columns at a time as the stream has: first column, weights, accumulators."""
         for first, part in by_columns(weights, self.network.dim):
             yield first, part, self.linear(group, left, part)
+
+    def done(self, group: Group, acc: Operand) -> None:
+        """Accumulators that `linear` or `columns` gave are read for the last time."""
+        group.buffer.give(acc.origin)
 
     def attention(self, group: Group, qkv: Operand) -> Attention:
         """The attention of a group."""

@@ -10,31 +10,41 @@ from dataclasses import dataclass
 
 from host.graph import Cost, Queue, Task, needs_token
 from hw.config import TILE, Lane, MachineConfig
-from hw.control.isa import Instruction
+from hw.control.isa import Instruction, VectorOp
+from hw.vector.operations import TWICE, Op
 from model.exact.machine.matrix import tiles
-from model.exact.machine.vector import beats
+from model.exact.vector.schedule import cycles
 
 #: Share of the array's work that skipping zero digits leaves of whole operands, about: measured on `tiny`.
 WHOLE = 0.7
 #: Cycles before the first and after the last beat of an instruction (modelled constants).
-_MATMUL, _VECTOR, _MOVE = (12, 40), (24, 24), (40, 16)
+_MATMUL, _VECTOR, _MOVE = (12, 40), (5, 3), (40, 16)
 
 
 def matmul_cost(rows: int, cols: int, k: int, config: MachineConfig, share: float) -> Cost:
     """Cycles of a MATMUL of which `share` is left by skipping; the first right slot is filled before."""
     planes = 1 if config.lane is Lane.NATIVE else 2
     tile = math.ceil(share * planes * k / max(1, config.dense_depth))
-    return Cost(_MATMUL[0] + k, tiles(rows, TILE) * tiles(cols, config.columns) * tile, _MATMUL[1])
+    slot = max(k, tiles(rows, TILE) * tile)     # a right slot is filled while the one before is used
+    return Cost(_MATMUL[0] + k, tiles(cols, config.columns) * slot, _MATMUL[1])
 
 
 def vector_cost(item: Instruction, config: MachineConfig) -> Cost:
-    """Cycles of a VECTOR: a beat a cycle."""
-    return Cost(_VECTOR[0], beats(item, config.lanes), _VECTOR[1])
+    """Cycles of a VECTOR: a beat a cycle, where operands of one bank and blocks of a transposed one take no turns."""
+    op = Op[VectorOp(item["op"]).name]
+    banks = [item[name] // config.buffer_lines for name in "x" + BESIDE.get(op, "")]
+    turns = max(max(map(banks.count, banks)), TILE if item["x_transposed"] else 1)
+    again = item["rows"] * tiles(item["cols"], config.lanes) * (turns - 1) * (op in TWICE or turns)
+    return Cost(_VECTOR[0], cycles(op, item["rows"], item["cols"], config.lanes, again=1) + again, _VECTOR[1])
 
 
 def move_cost(size: int, config: MachineConfig) -> Cost:
     """Cycles of `size` bytes over the bus."""
     return Cost(_MOVE[0], tiles(size, config.bus_bytes), _MOVE[1])
+
+
+#: Operands that are read with every beat of a result, beside x.
+BESIDE = {Op.LAYERNORM: "uv", Op.NORMALISE: "u", Op.GELU: "u", Op.RESIDUAL: "yuv", Op.SNAP: "y"}
 
 
 @dataclass(frozen=True)

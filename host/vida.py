@@ -6,11 +6,11 @@ As `model.methods.Vida`, bit for bit. `VidaProducts.notes` says where operands a
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Iterator
 
 from host.allocate import Buffer, Operand
 from host.build import Builder
-from host.constants import Loader, Weights
+from host.constants import Weights
 from host.groups import Group
 from host.products import Attention, Products, by_columns
 from model.methods import REFRESH
@@ -44,14 +44,17 @@ class Kept:
 
 
 class VidaAttention(Attention):
-    """Exact every `REFRESH` frames; between, S = S_before + Q dK^T (computed transposed), O = O_before + P dV."""
+    """Exact every `REFRESH` frames; between, S = S_before + Q dK^T (computed transposed), O = O_before + P dV.
+
+    No read gives dV transposed on the left. But of frames g from an exact one to f, the sum of all P_g dV_g is
+    P_f V_f + R_f, R_f = R_(f-1) + (P_(f-1) - P_f) V_(f-1): one product is whole, the other's left operand a difference.
+    """
 
     turns = True
 
-    def __init__(self, builder: Builder, network: NetworkConfig, group: Group, qkv: Operand, kept: Kept,
-                 zero: Operand) -> None:
+    def __init__(self, builder: Builder, network: NetworkConfig, group: Group, qkv: Operand, kept: Kept) -> None:
         super().__init__(builder, network, group, qkv)
-        self.kept, self.zero = kept, zero
+        self.kept = kept
         self.before = kept.get(("qkv",))
         self.exact = group.index % REFRESH == 0
 
@@ -60,10 +63,10 @@ class VidaAttention(Attention):
         if self.exact:
             scores, turned = super().scores(first)
         else:
-            (q, k, _), n = self.head(first), self.group.length
+            (q, k, _), ((unit, _),), n = self.head(first), self.sets(first), self.group.length
             k_before = self.before[0].part(col=self.dim + first, cols=self.size)
             scores, turned = self.group.buffer.matrix(n, n, 4, (q.base,), n), True
-            self.builder.matmul(k, q, self.group.unit, transposed=True, reference=k_before,
+            self.builder.matmul(k, q, unit, transposed=True, reference=k_before,
                                 init=self.kept.get(("scores", first))[0],
                                 init_transposed=(self.group.index - 1) % REFRESH == 0, acc=scores)
         self.kept.put(("scores", first), self.group.buffer, [scores])
@@ -72,14 +75,18 @@ class VidaAttention(Attention):
     def values(self, first: int, p: Operand) -> Operand:
         """As `Attention.values`."""
         if self.exact:
-            values = super().values(first, p)
+            values, rest = super().values(first, p), []
         else:
+            ((unit, _),), buffer = self.sets(first), self.group.buffer
             v_before = self.before[0].part(col=2 * self.dim + first, cols=self.size)
-            values = self.group.buffer.matrix(self.group.rows, self.size, 4, (p.base, self.qkv.base))
-            self.builder.matmul(self.zero, v_before, self.group.unit, reference=p,
-                                init=self.kept.get(("values", first))[0], acc=values)
-            self.builder.matmul(p, self.head(first)[2], self.group.unit, init=values, acc=values)
-        self.kept.put(("values", first), self.group.buffer, [values])
+            p_before, *begin = self.kept.get(("values", first))
+            rest = [buffer.matrix(self.group.rows, self.size, 4, (p.base, v_before.base))]
+            values = buffer.matrix(self.group.rows, self.size, 4, (p.base, self.qkv.base))
+            self.builder.matmul(p_before, v_before, unit, reference=p, init=begin[0] if begin else None, acc=rest[0])
+            self.builder.matmul(p, self.head(first)[2], unit, init=rest[0], acc=values)
+        self.kept.put(("values", first), self.group.buffer, [p, *rest])
+        for operand in rest:
+            self.group.buffer.give(operand.origin)
         return values
 
     def close(self) -> None:
@@ -89,46 +96,80 @@ class VidaAttention(Attention):
 
 
 class VidaProducts(Products):
-    """Differences to the frame before."""
+    """Differences to the frame before.
+
+    The accumulators of linear operators have places of their own, in which those of a frame follow those of the frame
+    before.
+    """
 
     skips = refers = True
     share = 0.65
     notes = ("temporal blocks are of whole operands: their rows are in the order of tokens, not of frames",
-             "values between refreshes are O + P V - P V_before: for P dV no read gives dV transposed on the left")
+             "values between refreshes take the whole P too: for P dV no read gives dV transposed on the left")
 
     def __init__(self, builder: Builder, network: NetworkConfig) -> None:
         super().__init__(builder, network)
+        self.width = builder.config.pegs    # a frame waits for the one before
         self.kept = Kept()
-        self.zero: Operand | None = None
+        self.sums: dict[tuple[str, int], Operand] = {}
 
     def setup(self) -> None:
-        """A matrix of zeros: the whole operand is the difference from it."""
-        tokens = self.network.tokens
-        self.zero = Loader(self.builder).matrix("zero", torch.zeros(tokens, tokens, dtype=torch.int64))
+        """Places for the accumulators of a frame."""
+        dim, tokens = self.network.dim, self.network.tokens
+        parts = {"fc1": (dim, 4), "qkv": (dim, 3), "out": (dim, 1), "fc2": (dim, 1), "embed": (dim, 1),
+                 "head": (self.network.patch_dim, 1)}
+        self.sums = {(kind, n * cols): self.builder.buffer.matrix(tokens, cols, 4, what=f"accumulators of {kind}")
+                     for kind, (cols, count) in parts.items() for n in range(count)}
 
     def linear(self, group: Group, left: Operand, weights: Weights, int8: Operand | None = None,
                shift: int = 0) -> Operand | None:
         """As `Products.linear`, on the accumulators of the frame before."""
         if group.mapping is not None:
             return super().linear(group, left, weights, int8, shift)
-        acc = None
         for first, part in by_columns(weights, weights.right.cols if int8 is None else self.network.dim):
-            name = self.builder.operator, weights.right.base, group.first, first
-            before = self.kept.get(name)
-            acc = group.buffer.matrix(left.rows, part.right.cols, 4, (left.base, part.right.base))
-            self.builder.matmul(left, part.right, group.unit, reference=before[0] if before else None,
-                                init=before[1] if before else part.bias, acc=acc, shift=shift, scale=part.scale,
-                                int8=int8 and int8.part(col=first, cols=part.right.cols))
-            self.kept.put(name, group.buffer, [left, acc])
-            if int8 is not None:
-                group.buffer.give(acc.origin)
+            small = int8 and int8.part(col=first, cols=part.right.cols)
+            acc = self._product(group, left, part, first, small, shift)
+        self.kept.put(self._name(group), group.buffer, [left])
         return acc if int8 is None else None
+
+    def columns(self, group: Group, left: Operand, weights: Weights) -> Iterator[tuple[int, Weights, Operand]]:
+        """As `Products.columns`."""
+        if group.mapping is not None:
+            yield from super().columns(group, left, weights)
+            return
+        name = self._name(group)
+        for first, part in by_columns(weights, self.network.dim):
+            yield first, part, self._product(group, left, part, first)
+        self.kept.put(name, group.buffer, [left])
+
+    def _name(self, group: Group) -> tuple:
+        """Under which the left operand of the operator at hand is kept."""
+        return self.builder.operator, group.first
+
+    def _product(self, group: Group, left: Operand, weights: Weights, first: int, int8: Operand | None = None,
+                 shift: int = 0) -> Operand:
+        """Columns from `first` of the accumulators of the frame before, made those of this one."""
+        before = self.kept.get(self._name(group))
+        kind = self.builder.operator.rpartition(".")[2]
+        acc = self.sums[kind, first].part(group.first, left.rows)
+        for unit, row, rows in group.shares():
+            part = acc.part(row, rows)
+            self.builder.matmul(left.part(row, rows), weights.right, unit,
+                                reference=before[0].part(row, rows) if before else None,
+                                init=part if before else weights.bias, acc=part,
+                                int8=int8 and int8.part(row, rows), scale=weights.scale, shift=shift)
+        return acc
+
+    def done(self, group: Group, acc: Operand) -> None:
+        """As `Products.done`; the next frame begins with those of this one."""
+        if group.mapping is not None:
+            super().done(group, acc)
 
     def attention(self, group: Group, qkv: Operand) -> Attention:
         """The attention of a group."""
         if group.mapping is not None:
             return super().attention(group, qkv)
-        return VidaAttention(self.builder, self.network, group, qkv, self.kept, self.zero)
+        return VidaAttention(self.builder, self.network, group, qkv, self.kept)
 
     def end_block(self) -> None:
         """Nothing is kept from block to block."""
