@@ -55,7 +55,7 @@ class Foresight:
         for step in range(max(wanted) + 1):
             if step in wanted:
                 watch = Watch(config, every)
-                if before is not None and step - 1 not in wanted:
+                if before is not None and step - 1 not in wanted and lowered.image.fresh:
                     # What a step carries to the next is of that step alone.
                     sampler.begin()
                     sampler.step(before, label, step - 1, steps)

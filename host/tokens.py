@@ -21,8 +21,9 @@ Pair = tuple[Queue, Queue]
 
 def pairs(tasks: Sequence[Task], before: Sequence[set[int]]) -> set[Pair]:
     """Different queues between which there are dependencies, (first, second)."""
-    return {(tasks[n].queue, tasks[index].queue) for index, earlier in enumerate(before) for n in earlier
-            if tasks[n].queue != tasks[index].queue}
+    queues = [task.queue for task in tasks]
+    found = {(queues[n], queue) for queue, earlier in zip(queues, before, strict=True) for n in earlier}
+    return {(first, second) for first, second in found if first != second}
 
 
 def reduce_pairs(tasks: Sequence[Task], passing: Task) -> tuple[list[Task], list[set[int]]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum as PlainEnum
+from functools import cached_property
 from typing import Any
 
 from amaranth.hdl import unsigned
@@ -73,10 +74,14 @@ class Field:
         """The value of a field that is not given: its lowest."""
         return self.members[0] if self.kind else self.low
 
-    @property
+    @cached_property
     def members(self) -> tuple[PlainEnum, ...]:
         """The allowed members of an enumerated field."""
         return tuple(member for member in self.kind or () if member.value >= self.low)
+
+    @cached_property
+    def _numbers(self) -> frozenset[int]:
+        return frozenset(member.value for member in self.members)
 
     @property
     def allowed(self) -> str:
@@ -89,7 +94,7 @@ class Field:
         """`value` as its bits; raises VidaError naming value and range where it is not allowed."""
         number = value.value if isinstance(value, PlainEnum) else value
         legal = isinstance(number, int) and self.low <= number <= self.last and number % self.step == 0
-        if not legal or (self.kind and number not in {member.value for member in self.members}):
+        if not legal or (self.kind and number not in self._numbers):
             raise VidaError(f"{self.name} is {value}: {self.allowed} allowed")
         return int(number)
 
