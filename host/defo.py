@@ -2,8 +2,8 @@
 """Which operators are computed from differences: Ditto's Defo, decided by the host from predicted cycles and bytes.
 
 A difference to the timestep before saves array cycles and costs traffic, that of the operands and accumulators it
-carries. Both go on at once, so what counts is the longer of the two (Ditto, section "Defo", decides by cycles alone,
-layer by layer).
+carries. Both go on at once, so what counts is the longer of the two: over the whole step, for operators overlap, and
+for each operator by itself, for they overlap in part (Ditto, section "Defo", decides by cycles alone, layer by layer).
 """
 
 from __future__ import annotations
@@ -12,6 +12,12 @@ from dataclasses import dataclass
 
 from hw.config import Lane, MachineConfig
 from model.networks import NetworkConfig
+
+#: How much longer than its cycles in the array an operator's traffic may take: that much hides behind other operators.
+#: By the cycle model: at 1.1 (`scores` of tiny, 16 bytes a cycle) carrying gains 3 %; at 1.9 (`fc2` of small) it loses
+#: 7 % on `paper` at 8 bytes, whose array is nearly always busy, and gains 1.4 % on `default` at 32, which waits for
+#: other units.
+OUTLASTS = 1.5
 
 
 @dataclass(frozen=True)
@@ -48,17 +54,20 @@ def worth_carrying(network: NetworkConfig, config: MachineConfig, bandwidth: flo
                    difference: float) -> frozenset[str]:
     """Names of the operators to carry, of which the array's cycles and the memory's together are shortest.
 
+    None of them has traffic that takes `OUTLASTS` times as long as its whole operands take the array.
+
     bandwidth : bytes a cycle of the memory, both ways together
     whole, difference : shares of the array's work that skipping leaves of whole operands and of differences
     """
     planes = 1 if config.lane is Lane.NATIVE else 2
     each = planes / (config.pegs * max(1, config.multipliers))
     order = candidates(network)
+    alone = [one for one in order if one.bytes / bandwidth < OUTLASTS * whole * each * one.products]
     array, memory, best, chosen = whole * each * sum(one.products for one in order), 0.0, float("inf"), 0
-    for count, one in enumerate([None, *order]):
+    for count, one in enumerate([None, *alone]):
         if one:
             array -= (whole - difference) * each * one.products
             memory += one.bytes / bandwidth
         if max(array, memory) < best:
             best, chosen = max(array, memory), count
-    return frozenset(one.name for one in order[:chosen])
+    return frozenset(one.name for one in alone[:chosen])
