@@ -73,6 +73,7 @@ class SimulatedMachine:
     limit : cycles after which a program is given up
     trace : file for the units' activity (see `read_trace`); None: none
     waves : VCD of every signal; None: none. Its simulator is slower and is built for itself.
+    short : for few cycles: a simulator that is built in half the time, and is slower
 
     Attributes
     ----------
@@ -80,12 +81,13 @@ class SimulatedMachine:
     """
 
     def __init__(self, config: MachineConfig, dram_bytes: int, bus: Bus | None = None, limit: int = 50_000_000,
-                 trace: Path | None = None, waves: Path | None = None) -> None:
+                 trace: Path | None = None, waves: Path | None = None, short: bool = False) -> None:
         bus = bus or Bus()
         self.config, self.limit, self.dram_bytes, self.cpu_seconds = config, limit, dram_bytes, 0.0
         self._names = tuple(counter_bits(config))
         executable, _ = compiled(TOP, config, _HARNESS, lambda: design(config), waves=waves is not None,
-                                 timeout_s=BUILD_S, apart=APART if config.pegs * config.ccpes > SMALL else ())
+                                 timeout_s=BUILD_S, apart=APART if config.pegs * config.ccpes > SMALL else (),
+                                 shared=short)
         bandwidth = 2 * config.bus_bytes if bus.bandwidth is None else bus.bandwidth
         arguments = [dram_bytes, bandwidth, bus.latency, round(256 * bus.pause), bus.seed, trace or "", waves or ""]
         self._process = subprocess.Popen([executable, *map(str, arguments)], stdin=subprocess.PIPE,

@@ -93,12 +93,13 @@ class Run:
 
 def sample(network: str, config: MachineConfig, method: str, steps: int, count: int | None = None, label: int = 0,
            bus: Bus | None = None, progress: Callable[[int, Step], None] | None = None,
-           waves: Path | None = None) -> Run:
+           waves: Path | None = None, short: bool = False) -> Run:
     """Run `count` (default: all) of `steps` denoising steps of a trained network by `method` on the Verilog.
 
     label : class, and which of the network's starting noises
     progress : called after each step
     waves : VCD of every signal, for short runs
+    short : as in `SimulatedMachine`
     Raises VidaError where the network, the method or the number of steps cannot be had, or a program stops.
     """
     trained = load_quantised(network)[0]
@@ -112,7 +113,7 @@ def sample(network: str, config: MachineConfig, method: str, steps: int, count: 
     run, law, ended = Run(lowered), law_of(method), list[Outcome]()
     with tempfile.TemporaryDirectory(prefix="vida-run-") as folder:
         trace = Path(folder) / "trace"
-        with SimulatedMachine(config, lowered.image.size, bus, trace=trace, waves=waves) as machine:
+        with SimulatedMachine(config, lowered.image.size, bus, trace=trace, waves=waves, short=short) as machine:
             sampler = Sampler(lowered, machine, ended.append)
             video = trained.noise[label]
             for number in range(steps if count is None else count):

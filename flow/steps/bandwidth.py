@@ -42,7 +42,7 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
              for line in read_step(results_folder() / "machine.json").data["lines"]}
     step, curve = StepResult(), {}
     for bandwidth in BANDWIDTHS:
-        base = _cycles(machines["baseline"], "dense", 2, bandwidth, progress)
+        base = _cycles(machines["baseline"], "dense", 2, bandwidth, progress, short=True)
         for method, count in METHODS.items():
             known = bandwidth == BANDWIDTHS[0] and method in whole
             foreseen = bandwidth in FORESEEN_AT.get(method, ())
@@ -66,12 +66,13 @@ def run(pdk: Path | None, progress: Callable[[str], None]) -> StepResult:
     return step
 
 
-def _cycles(config: MachineConfig, method: str, count: int, bandwidth: int, progress: Callable[[str], None]) -> float:
-    """Cycles of a step on average over its first `count` ones."""
+def _cycles(config: MachineConfig, method: str, count: int, bandwidth: int, progress: Callable[[str], None],
+            short: bool = False) -> float:
+    """Cycles of a step on average over its first `count` ones; `short` as in `sample`."""
     def tell(number: int, _step) -> None:
         progress(f"{method} on {config.name}, {bandwidth} bytes a cycle: step {number + 1} of {count}")
 
-    made = sample(NETWORK, config, method, STEPS, count, bus=Bus(bandwidth), progress=tell)
+    made = sample(NETWORK, config, method, STEPS, count, bus=Bus(bandwidth), progress=tell, short=short)
     if made.exact != len(made.steps):
         raise AssertionError(f"{method} on {config.name}: {len(made.steps) - made.exact} steps differ from the law")
     return made.cycles / len(made.steps)

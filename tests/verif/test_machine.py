@@ -13,6 +13,7 @@ from hw.errors import VidaError
 from model.exact.operators import Operators
 from model.exact.step import denoise
 from model.quantise import load_quantised
+from verif import machine as module
 from verif.machine import Bus, SimulatedMachine, read_trace
 
 LIMIT = 400_000
@@ -97,3 +98,17 @@ def test_a_wrong_program_is_reported(network, program, status):
         machine.write(at, b"".join(program))
         outcome = machine.run(at)
     assert outcome.status == status, outcome
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_for_few_cycles_instances_share_code(monkeypatch, short):
+    asked = {}
+
+    def compiled(*_, **how):
+        asked.update(how)
+        raise VidaError("asked")
+
+    monkeypatch.setattr(module, "compiled", compiled)
+    with pytest.raises(VidaError, match="asked"):
+        SimulatedMachine(load_config("tiny"), 64, short=short)
+    assert asked["shared"] is short
