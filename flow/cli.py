@@ -10,10 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from flow.options import Libraries, Pdk, PdkOrNot, Preset, Seed
+from flow.options import Libraries, Pdk, PdkOrNot, Preset, Seed, UsageError, Version, one_line, refuse
 from hw.config import load_config
 from hw.errors import VidaError
-from hw.version import VERSION
 
 app = typer.Typer(name="vida", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
                   help="Generator of accelerators for video diffusion transformers.")
@@ -22,21 +21,16 @@ app = typer.Typer(name="vida", no_args_is_help=True, pretty_exceptions_enable=Fa
 def main() -> None:
     """Entry point of the command."""
     try:
-        app()
+        sys.exit(app(prog_name="vida", standalone_mode=len(sys.argv) == 1))
     except VidaError as error:
         print(f"vida: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-
-
-def _version(value: bool) -> None:
-    if value:
-        print(f"vida {VERSION}")
-        raise typer.Exit
+    except UsageError as error:
+        print(one_line(error), file=sys.stderr)
+    sys.exit(2)
 
 
 @app.callback()
-def _options(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
-                                                   help="print the version and stop")] = False) -> None:
+def _options(version: Version = False) -> None:
     """Options of the command itself."""
 
 
@@ -61,20 +55,23 @@ def quality(network: Annotated[list[str] | None, typer.Option("--network", "-n",
             setting: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="settings by name, as 'orbis.*'; "
                                                               "default: one of each method; may be repeated")] = None,
             steps: Annotated[list[int] | None, typer.Option(help="50, 20 or 8; may be repeated; default: all")] = None,
-            videos: Annotated[int, typer.Option(min=1, help="videos that figures are the mean of; 8 or more also give "
-                                                "Frechet distances")] = 2,
+            videos: Annotated[int, typer.Option(min=1, max=1000, help="videos that figures are the mean of; 8 or more "
+                                                "also give Frechet distances")] = 2,
             fvd: Annotated[Path | None, typer.Option(metavar="FILE", help="FVD too: I3D as TorchScript")] = None,
             clip: Annotated[Path | None, typer.Option(metavar="DIR", help="CLIPSIM too: CLIP as transformers saves "
                                                       "it")] = None,
             twins: Annotated[bool, typer.Option("--twins", help="float twins too: what a method loses without "
                                                 "int8")] = False,
             markdown: Annotated[Path | None, typer.Option(metavar="FILE.md", help="write the tables there too")] = None,
-            ) -> None:
+            every: Annotated[bool, typer.Option("--list", help="print the settings and stop")] = False) -> None:
     """Quality of methods x settings x step counts against the work they leave; pictures in build/quality."""
     from flow.quality import command as measuring
     from flow.quality.judges import Judges
-    from model.approximate.settings import choose
+    from model.approximate.settings import SETTINGS, choose
     from model.sample import STEP_CHOICES
+    if every:
+        print("\n".join(SETTINGS))
+        return
     chosen = choose(method or [], setting or [])
     ordered = measuring.orders(network or ["small"], chosen, steps or STEP_CHOICES, videos, twins)
     measuring.run(ordered, Judges.open(fvd, clip), markdown, Console())
@@ -93,8 +90,8 @@ def doctor(pdk: PdkOrNot = None) -> None:
 
 
 @app.command()
-def generate(preset: Preset, output: Annotated[Path, typer.Option("--output", "-o", help="folder to write to")],
-             ) -> None:
+def generate(preset: Preset,
+             output: Annotated[Path, typer.Option("--output", "-o", help="folder to write to")]) -> None:
     """Write Verilog and manifest.json of a configuration. Needs no torch."""
     from hw.generate import generate as write
     made = write(load_config(preset), output)
@@ -158,7 +155,8 @@ def compare(first: Annotated[str, typer.Argument(metavar="A", help="preset or TO
 
 
 @app.command()
-def simulate(bench: Annotated[list[str] | None, typer.Argument(help="benches to run; default: all")] = None,
+def simulate(context: typer.Context,
+             bench: Annotated[list[str] | None, typer.Argument(help="benches to run; default: all")] = None,
              preset: Annotated[str | None, typer.Option("--preset", "-p", metavar="NAME|FILE.toml", help="run on this "
                                                         "configuration only; default: each bench's own")] = None,
              seed: Seed = 1,
@@ -177,8 +175,8 @@ def simulate(bench: Annotated[list[str] | None, typer.Argument(help="benches to 
     With --model: a sampling run of a trained network, every operator computed by the machine's Verilog, each step held
     against the law.
     """
-    if model is not None and bench:
-        raise VidaError(f"bench {bench[0]!r} and --model {model}: give one of both")
+    apart = ("bench", "seed") if model is not None else ("method", "steps", "count", "bandwidth", "label", "waves")
+    refuse(context, apart, f"not with --model {model}" if model is not None else "only with --model")
     if model is not None:
         from flow.whole_run import Order
         from flow.whole_run import simulate as whole

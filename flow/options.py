@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,25 @@ import typer
 
 from hw.config import PRESETS
 from hw.errors import VidaError
+from hw.version import VERSION
+
+#: What is wrong with a command line; typer gives a name only to this one of its kinds.
+UsageError = typer.BadParameter.__base__
+
+
+def one_line(error: UsageError) -> str:
+    """What is wrong with a command line, of which command, and where what is allowed is told."""
+    command = error.ctx.command_path if error.ctx else "vida"
+    return f"{command}: {' '.join(error.format_message().split())} ('{command} --help' tells what is allowed)"
+
+
+def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
+    """Raise VidaError where one of the parameters `names` was given on the command line."""
+    for name in names:
+        if context.get_parameter_source(name).name == "COMMANDLINE":
+            value = context.params[name]
+            given = f"{name} {value[0]!r}" if isinstance(value, list) else f"--{name} {value}"
+            raise VidaError(f"{given}: {why}")
 
 
 def _folder(path: Path | None) -> Path | None:
@@ -18,6 +38,14 @@ def _folder(path: Path | None) -> Path | None:
     return path
 
 
+def _version(value: bool) -> None:
+    if value:
+        print(f"vida {VERSION}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
+                                       help="print the version and stop")]
 Preset = Annotated[str, typer.Option("--preset", "-p", metavar="NAME|FILE.toml",
                                      help=f"configuration: {', '.join(PRESETS)}, or a TOML file")]
 Pdk = Annotated[Path | None, typer.Option("--pdk", envvar="VIDA_PDK", callback=_folder,

@@ -19,7 +19,7 @@ from host.listing import instructions, work
 from host.predict import Prediction
 from hw.config import MachineConfig
 from hw.errors import VidaError
-from hw.workspace import build_folder
+from hw.workspace import build_folder, check_writable
 from model.evaluate import float_videos
 from model.gallery import contact_sheet
 from model.metrics import psnr
@@ -45,8 +45,10 @@ class Order:
 def simulate(order: Order, console: Console) -> bool:
     """Run, print, and keep timeline, listing and frames; returns whether every step equals the law."""
     config, method = order.config, order.method
-    if order.waves is not None and not order.waves.parent.is_dir():
-        raise VidaError(f"no folder for waves: {order.waves.parent}")
+    if order.waves is not None:
+        if order.waves.is_dir() or not order.waves.parent.is_dir():
+            raise VidaError(f"waves {order.waves}: a file to write in a folder that there is, is needed")
+        check_writable(order.waves.parent)
     bars = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*bars, console=console) as shown:
         task = shown.add_task(f"{method} on {config.name}: building", total=order.count or order.steps)

@@ -158,6 +158,6 @@ def choose(methods: Sequence[str], patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         found = [name for name in SETTINGS if fnmatchcase(name, pattern)]
         if not found:
-            raise VidaError(f"no setting matches '{pattern}': choose from {', '.join(SETTINGS)}")
+            raise VidaError(f"no setting matches '{pattern}': 'vida quality --list' prints all {len(SETTINGS)}")
         chosen |= dict.fromkeys(found)
     return list(chosen) or ["original", *DEFAULTS.values()]

@@ -65,7 +65,15 @@ def test_folder_that_cannot_be_written(tmp_path, monkeypatch, capsys):
     (("synthesize", "--library", "asap7", "--block", "dpu", "--pdk", Path(__file__).parent), "no Liberty file asap7"),
     *(((*words, "--pdk", "/nowhere"), "no folder of Liberty files: /nowhere") for words in (
         ("run",), ("synthesize", "--block", "dpu"), ("explore", "quick"), ("compare", "paper", "dense8"))),
-    (("simulate", "ccpe", "--model", "tiny"), "bench 'ccpe' and --model tiny: give one of both"),
+    (("simulate", "ccpe", "--model", "tiny"), "bench 'ccpe': not with --model tiny"),
+    (("simulate", "--model", "tiny", "--seed", "3"), "--seed 3: not with --model tiny"),
+    (("simulate", "ccpe", "--waves", "x.vcd"), "--waves x.vcd: only with --model"),
+    (("simulate", "--model", "tiny", "--waves", "/"), "waves /: a file to write in a folder that there is, is needed"),
+    (("simulate", "--seed", "-1"), "vida simulate: Invalid value for '--seed': "),
+    (("generate", "--preset", "tiny"), "vida generate: Missing option '--output'"),
+    (("nosuch",), "vida: No such command 'nosuch'. ('vida --help' tells what is allowed)"),
+    (("quality", "--videos", "1001"), "vida quality: Invalid value for '--videos': "),
+    (("quality", "--setting", "nosuch*"), "no setting matches 'nosuch*': 'vida quality --list' prints all "),
     (("simulate", "--model", "tiny", "--steps", "8", "--count", "9"), "9 of 8 steps: 1..8 can be run"),
 ])
 def test_wrong_choice(words, message, monkeypatch, capsys):

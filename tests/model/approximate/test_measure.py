@@ -82,7 +82,7 @@ def test_settings_are_chosen_by_method_and_pattern():
     assert all(name in SETTINGS and name.partition(".")[0] == method for method, name in DEFAULTS.items())
     with pytest.raises(VidaError, match="unknown method 'magic': choose from ditto, vida"):
         choose(["magic"], [])
-    with pytest.raises(VidaError, match=r"no setting matches 'x\*': choose from original, ditto"):
+    with pytest.raises(VidaError, match=r"no setting matches 'x\*': .vida quality --list. prints all"):
         choose([], ["x*"])
 
 
