@@ -62,8 +62,11 @@ def load_folder(name: str, folder: Path) -> nn.Module:
     """
     kind, config = diffusers_class(name), _configuration(name, folder)
     files = _files(folder)
-    with torch.device("meta"):
-        expected = {key: tuple(value.shape) for key, value in kind.from_config(config).state_dict().items()}
+    try:
+        with torch.device("meta"):
+            expected = {key: tuple(value.shape) for key, value in kind.from_config(config).state_dict().items()}
+    except Exception as error:      # whatever the class's constructor finds wrong with its arguments
+        raise VidaError(f"{folder / 'config.json'} describes no {name}: {type(error).__name__}: {error}") from error
     ignored = getattr(kind, "_keys_to_ignore_on_load_unexpected", None) or []
     found = {key: (shape, file) for file in files for key, shape in _shapes(file).items()
              if key in expected or not any(re.search(pattern, key) for pattern in ignored)}
@@ -95,7 +98,9 @@ def _configuration(name: str, folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise VidaError(f"cannot read {path}: {error}") from error
-    found = config.get("_class_name", name) if isinstance(config, dict) else None
+    if not isinstance(config, dict):
+        raise VidaError(f"{path} holds a {type(config).__name__}, an object with the fields of a {name} is needed")
+    found = config.get("_class_name", name)
     if found != name:
         raise VidaError(f"{path} is of class {found}: give --model diffusers:{found}, or weights of a {name}")
     return config

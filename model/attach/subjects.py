@@ -7,6 +7,7 @@ class's kind of scheduler with the library's defaults, no guidance.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -101,15 +102,15 @@ _STARTS = {
 }
 
 
-class Subject:
+class Subject(ABC):
     """A loaded model and how it is sampled; iterating `sample` runs one timestep each."""
 
     def __init__(self, name: str, model: nn.Module) -> None:
         self.name, self.model = name, model
 
+    @abstractmethod
     def sample(self, steps: int, seed: int) -> Iterator[Tensor]:
         """What each of `steps` timesteps leaves, from the noise of `seed`."""
-        raise NotImplementedError
 
 
 class DiffusersSubject(Subject):
@@ -168,6 +169,9 @@ def load_subject(name: str, weights: Path | None, random: bool, size: Size) -> S
     if source == "network" and kind in PRESETS:
         if random or size != Size():
             raise VidaError(f"{name} is a trained network of fixed size: no --random-weights, --frames or --size")
+        if weights is not None and weights.is_dir():
+            raise VidaError(f"{name} with --weights {weights}: a file of `python -m model.train` is needed, not a "
+                            "folder; without --weights the trained network of vida is taken")
         return NetworkSubject(kind, load_network(kind, weights)[0].eval())
     if source != "diffusers" or kind not in _STARTS:
         known = [f"diffusers:{one}" for one in _STARTS] + [f"network:{one}" for one in PRESETS]

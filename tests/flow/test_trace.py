@@ -76,6 +76,7 @@ def test_trace_of_a_network(tmp_path):
 
 WRONG = {
     "model": ({"model": "diffusers:UNet"}, "unknown model 'diffusers:UNet': choose one of diffusers:Latte"),
+    "folder of a network": ({"weights": "/"}, "network:tiny with --weights /: a file of `python"),
     "network": ({"model": "network:huge"}, "unknown model 'network:huge'"),
     "no weights": ({"model": "diffusers:DiTTransformer2DModel"}, "needs --weights DIR"),
     "no folder": ({"model": "diffusers:DiTTransformer2DModel", "weights": "none"}, "no such folder"),

@@ -60,6 +60,11 @@ def test_wrong_folders(folder, tmp_path):
     (tmp_path / "model_index.json").write_text("{}")
     with pytest.raises(VidaError, match="no config.json; this is a whole pipeline, give .*transformer"):
         load_folder(NAME, tmp_path)
+    whole = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(json.dumps({"num_layers": "two"}))
+    with pytest.raises(VidaError, match="config.json describes no "):
+        load_folder(NAME, folder)
+    (folder / "config.json").write_text(whole)
     (folder / FILE).write_bytes(b"not safetensors")
     with pytest.raises(VidaError, match="not a readable safetensors file"):
         load_folder(NAME, folder)
@@ -71,5 +76,5 @@ def test_wrong_folders(folder, tmp_path):
     with pytest.raises(VidaError, match="cannot read"):
         load_folder(NAME, folder)
     (folder / "config.json").write_text(json.dumps([]))
-    with pytest.raises(VidaError, match="of class None"):
+    with pytest.raises(VidaError, match="config.json holds a list, an object with the fields of a"):
         load_folder(NAME, folder)
