@@ -66,8 +66,23 @@ def available(folder: str | Path | None = None) -> list[str]:
 
 
 def outline(file: Path) -> Path:
-    """A kept copy of a plain Liberty file without timing and power: a fiftieth, enough for areas and flip-flops."""
-    return _kept(file, f"outline-{file.name}", lambda: _without_tables(file.read_text()).encode())
+    """A kept copy of a plain Liberty file without timing and power: a fiftieth, enough for areas and flip-flops.
+
+    Raises VidaError, naming the file, where it is no whole `library (...) { ... }`.
+    """
+    return _kept(file, f"outline-{file.name}", lambda: _without_tables(_whole(file)).encode())
+
+
+def _whole(file: Path) -> str:
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise VidaError(f"Liberty file {file}: cannot be read: {error}") from error
+    braces = [mark[0][-1] for mark in _MARK.finditer(text) if mark[0][-1] in "{}"]
+    if not re.search(r"\blibrary\s*\(", text) or not braces or braces.count("{") != braces.count("}"):
+        raise VidaError(f"Liberty file {file}: not a whole library (...) {{ ... }}: {braces.count('{')} braces open, "
+                        f"{braces.count('}')} close")
+    return text
 
 
 #: What is left out; strings and comments may hold braces.

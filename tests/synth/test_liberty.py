@@ -58,3 +58,12 @@ def test_an_outline_has_no_tables(folder):
     outlined = liberty.outline(liberty.find("asap7", folder)[0]).read_text()
     assert outlined == ('library (one) { /* } */ cell (A) { area : 2; pin (Y) { function : "!{A}"; \n'
                         "direction : output; }  } }")
+
+
+@pytest.mark.parametrize("text", ["library (x) { cell (a) {", "no library", "", "library (x) { } }"])
+def test_a_file_that_is_no_whole_library_is_named(text, tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDA_BUILD", str(tmp_path / "build"))
+    file = tmp_path / "asap7_broken.lib"
+    file.write_text(text)
+    with pytest.raises(VidaError, match=f"Liberty file {file}: not a whole library"):
+        liberty.outline(file)
