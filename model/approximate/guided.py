@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -29,7 +30,7 @@ def narrow_sums(acc: Tensor) -> Tensor:
     return saturate(round_shift(acc, shift), 8)
 
 
-class _Guided(TokenReduction):
+class _Guided(TokenReduction, ABC):
     """Tables from the features of a matching timestep; subclasses say when, and may change the loss.
 
     `network` gives the scale of the scores, which PROPORTIONAL weights of keys need.
@@ -65,9 +66,9 @@ class _Guided(TokenReduction):
             self.keys[site.layer] = Dropped.stack(self._tables(values, self.config.kv_ratio, self._plain))
 
     @property
+    @abstractmethod
     def matches(self) -> bool:
         """Whether this timestep's outputs are matched."""
-        raise NotImplementedError
 
     def _weighed(self, result: Tensor, site: Site, dropped: Dropped) -> Tensor:
         if self.config.key_weight is KeyWeight.LOST:
