@@ -9,28 +9,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from importlib.metadata import version
-from pathlib import Path
 
 from hw.config import MachineConfig
 from hw.machine import Machine
+from hw.sources import SOURCES
 from hw.verilog import to_rtlil, verilog_of
 from hw.workspace import build_folder, kept_text
 
 #: The top module.
 TOP = "machine"
-
-
-def _digest() -> str:
-    state = hashlib.sha256(f"{version('amaranth')} {version('pyosys')}".encode())
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        state.update(file.read_bytes())
-    return state.hexdigest()
-
-
-#: Hash of what a circuit is made from: the sources of `hw` and the generators' versions. Taken as the sources are
-#: imported: a file that changes later is not what this process converts with.
-SOURCES = _digest()
 
 
 def machine_rtlil(config: MachineConfig) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hw.config import MachineConfig
-from hw.converted import SOURCES
+from hw.sources import SOURCES
 from hw.toolbox import run_tool
 from hw.workspace import build_folder
 from verif.simulator import object_cache

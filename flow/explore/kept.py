@@ -7,6 +7,7 @@ import ast
 import hashlib
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def sources_digest(*patterns: str) -> str:
     return state.hexdigest()
 
 
+@lru_cache(maxsize=4096)
 def meaning(source: str) -> str:
     """Python source without comments, docstrings and layout."""
     tree = ast.parse(source)
