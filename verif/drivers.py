@@ -8,6 +8,7 @@ stall and every filler value comes from the bench's seed (`COCOTB_RANDOM_SEED`),
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ async def start(dut: Any) -> None:
     dut.rst.value = 0
 
 
-class _Port:
+class _Port(ABC):
     """What source and sink share: handles of one stream, its random generator, the record of its beats.
 
     `transfers` counts beats moved; `first` and `last` are the cycles in which the first and last one moved.
@@ -110,8 +111,9 @@ class _Port:
         cocotb.log.info("stream %s: pause %.2f", name, pause)
         cocotb.start_soon(self._run())
 
+    @abstractmethod
     async def _run(self) -> None:
-        raise NotImplementedError
+        """Move beats for ever."""
 
     def _moved(self) -> None:
         self.last = int(get_sim_time("ns")) // PERIOD_NS
@@ -133,7 +135,7 @@ class Source(_Port):
     def __init__(self, dut: Any, name: str, fields: Sequence[Field], pause: float = 0.0) -> None:
         self._queue: deque[dict[str, int]] = deque()
         self._driven: dict[str, int] = {}
-        self._wake, self._empty = Event(), Event()
+        self._wake = Event()
         getattr(dut, f"{name}_valid").value = 0
         super().__init__(dut, name, fields, pause)
 
@@ -143,20 +145,13 @@ class Source(_Port):
             if beat.keys() != self._fields.keys():
                 raise ValueError(f"stream {self.name} has fields {sorted(self._fields)}, got {sorted(beat)}")
             self._queue.append({name: self._fields[name].pack(value) for name, value in beat.items()})
-        self._empty.clear()
         self._wake.set()
-
-    async def drained(self) -> None:
-        """Wait until every queued beat was accepted."""
-        if self._queue:
-            await self._empty.wait()
 
     async def _run(self) -> None:
         await self._reset_over()
         while True:
             if not self._queue:
                 self._idle()
-                self._empty.set()
                 self._wake.clear()
                 await self._wake.wait()
                 await RisingEdge(self._clk)
