@@ -140,6 +140,14 @@ def test_a_dependency_stays_where_no_vector_lies_between():
     assert before == [set(), {0}, {1}]
 
 
+def test_what_a_task_waits_for_is_passed_on_to_others_too():
+    tasks = [_task(MATMUL, writes=1), _task(MATMUL, writes=2, unit=1), _task(MATMUL, 3, 4), _task(MATMUL, 3, 8, unit=1)]
+    passing = _task(VECTOR)
+    again, links = relay(tasks, dependencies(tasks), MATMUL, MATMUL, passing)
+    assert again == [*tasks[:2], passing, *tasks[2:]]
+    assert links == [set(), set(), {0, 1}, {0, 2}, {1, 2}]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_another_order_is_right_too(seed):
     tasks = _random(150, seed)

@@ -7,7 +7,7 @@ import torch
 from host.driver import LawMachine, Sampler
 from host.lower import Lowering, lower
 from hw.config import load_config
-from hw.control.isa import Opcode
+from hw.control.isa import Opcode, VectorOp
 from hw.errors import VidaError
 from hw.payloads import Init
 from model.exact.step import denoise
@@ -108,6 +108,13 @@ def test_pegs_share_the_rows_of_a_group(lowered, name, width):
     tokens = shared.network.config.tokens
     assert {size for (operator, _, size) in rows if operator.endswith("fc1")} == {tokens // width}
     assert len({rows["block0.fc1", unit, tokens // width] for unit in range(4)}) == 1
+
+
+def test_a_norm_reads_its_operands_from_three_banks(lowered):
+    norms = [item for item in lowered().step.instructions[:-1]
+             if item.opcode is Opcode.VECTOR and item["op"] is VectorOp.LAYERNORM]
+    size = lowered().config.buffer_lines
+    assert norms and all(len({item[name] // size for name in "xuv"}) == 3 for item in norms)
 
 
 @pytest.mark.parametrize("places", [1, 2])
