@@ -27,22 +27,24 @@ def pairs(tasks: Sequence[Task], before: Sequence[set[int]]) -> set[Pair]:
 
 
 def reduce_pairs(tasks: Sequence[Task], passing: Task) -> tuple[list[Task], list[set[int]]]:
-    """`tasks` in an order that is right, and their dependencies, between few enough queues where that can be.
+    """`tasks` in an order that is right, and their dependencies, between few enough queues where that can be: a
+    semaphore is left for each PEG.
 
     Dependencies among PEGs, LOAD and STORE are led through the vector unit, for which STOREs come later and LOADs
     earlier, so that a VECTOR lies between them and what they serve; where none does, `passing` is put there.
     """
     peg, load, store = Opcode.MATMUL, Opcode.LOAD, Opcode.STORE
     tasks, before = list(tasks), dependencies(tasks)
+    few = SEMAPHORES - len({task.queue for task in tasks if task.opcode is peg})    # a PEG waits for itself too
     stores, loads = ((peg, peg), (store, peg), (peg, load), (peg, store)), ((load, peg),)
     for second, shift, kinds in ((store, 24, stores), (load, -40, loads)):
-        if len(pairs(tasks, before)) > SEMAPHORES:
+        if len(pairs(tasks, before)) > few:
             tasks, before = resequence(tasks, before, second, shift)
         for kind in kinds:
-            if len(pairs(tasks, before)) > SEMAPHORES:
+            if len(pairs(tasks, before)) > few:
                 through_vector(tasks, before, *kind)
     for kind in (*stores, *loads):
-        if len(pairs(tasks, before)) > SEMAPHORES:
+        if len(pairs(tasks, before)) > few:
             tasks, before = relay(tasks, before, *kind, passing)
     return tasks, before
 
