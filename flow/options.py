@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +22,18 @@ UsageError = typer.BadParameter.__base__
 def one_line(error: UsageError) -> str:
     """What is wrong with a command line, of which command, and where what is allowed is told."""
     command = error.ctx.command_path if error.ctx else "vida"
-    return f"{command}: {' '.join(error.format_message().split())} ('{command} --help' tells what is allowed)"
+    said = " ".join(error.format_message().split()) + _given(error)
+    return f"{command}: {said} ('{command} --help' tells what is allowed)"
+
+
+def _given(error: UsageError) -> str:
+    """The value of the option that is wrong, which typer does not tell."""
+    names = getattr(getattr(error, "param", None), "opts", ())
+    for word, after in pairwise([*sys.argv[1:], ""]):
+        name, _, value = word.partition("=")
+        if name in names:
+            return f", not {value or after!r}"
+    return ""
 
 
 def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:

@@ -70,6 +70,8 @@ def test_folder_that_cannot_be_written(tmp_path, monkeypatch, capsys):
     (("simulate", "ccpe", "--waves", "x.vcd"), "--waves x.vcd: only with --model"),
     (("simulate", "--model", "tiny", "--waves", "/"), "waves /: a file to write in a folder that there is, is needed"),
     (("simulate", "--seed", "-1"), "vida simulate: Invalid value for '--seed': "),
+    (("simulate", "--seed", "-1"), ", not '-1' ('vida simulate --help' tells what is allowed)"),
+    (("regress", "--cycles=1e6"), ", not '1e6' ("),
     (("generate", "--preset", "tiny"), "vida generate: Missing option '--output'"),
     (("nosuch",), "vida: No such command 'nosuch'. ('vida --help' tells what is allowed)"),
     (("quality", "--videos", "1001"), "vida quality: Invalid value for '--videos': "),
