@@ -9,19 +9,23 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from host.bank_model import Banks, Stream
-from hw.config import TILE, Drain, MachineConfig
+from hw.compute.ccpe import CCPE
+from hw.compute.peg import JOBS_OPEN, issue_unit
+from hw.config import TILE, Drain, Lane, MachineConfig
 from hw.control.isa import Instruction
+from hw.encode.encoder import Encoder
+from hw.memory.operands import AHEAD
 from hw.payloads import Init
 from model.exact.machine.matrix import tiles as count_of
 
-#: From a command to its first left beat at the lanes, right row and init row.
-_LEFT, _RIGHT, _INIT = 9, 6, 7
-#: From the last op of a tile at the lanes to the accumulators; from a tile's last row to done, int8 later.
-_SUM, _DONE, _DONE_INT8 = 2, 1, 6
+#: From a command to its first left beat at the group, right row and init row; from a full right slot to the issue unit.
+_LEFT, _RIGHT, _INIT, _FULL = 6, 6, 7, -1
+#: From a tile's last row to done, int8 later.
+_DONE, _DONE_INT8 = 1, 6
 #: Cycles by which its lines may be late before the lanes wait.
 _SLACK = 8
-#: Jobs that a group takes ahead, commands that its writer does.
-_JOBS, _COMMANDS = 3, 3
+#: Commands under way: one at the writer and those that it takes ahead.
+_COMMANDS = AHEAD + 1
 
 
 class _Matmul:
@@ -71,6 +75,8 @@ class MatmulModel:
     def __init__(self, config: MachineConfig, issue: Mapping[int, np.ndarray], banks: Banks, at: Callable) -> None:
         self.config, self.issue, self.banks, self.at = config, issue, banks, at
         self.shadow = config.drain is Drain.SHADOW
+        self.issuing = issue_unit(config).latency
+        self.lead = _LEFT + self.issuing + (Encoder.latency if config.lane is Lane.DIGIT else 0)
         self.offered: tuple | None = None
         self.commands: deque[_Matmul] = deque()                 # taken, tiles to come
         self.unclosed = self.under_way = 0                      # tiles of those; commands not done
@@ -88,7 +94,7 @@ class MatmulModel:
         self._accept(now)
 
     def _accept(self, now) -> None:
-        if not self.offered or self.unclosed > _JOBS or self.under_way == _COMMANDS:
+        if not self.offered or self.unclosed > JOBS_OPEN or self.under_way == _COMMANDS:
             return
         index, item, taken, done = self.offered
         self.offered = None
@@ -108,17 +114,17 @@ class MatmulModel:
         command = self.commands[0]
         if command.tile % len(command.issue) == 0:
             self.filled = max(self.filled, command.came + _RIGHT, self.freed[0] + 1) + command.k
-            self.full = self.filled + 1
-        begin = max(self.end, self.full, command.came + _LEFT)
+            self.full = self.filled + _FULL + self.issuing
+        begin = max(self.end, self.full, command.came + self.lead)
         before, last = self.left
         if self.shadow:
             # The rows of the tile before the last have left when the last one is captured.
             here = self.captured
             if command.loads:
                 here = max(here, before + command.turned, command.came + _INIT + TILE if command.tile == 0 else 0)
-            begin = max(begin, here - _SUM)
+            begin = max(begin, here - CCPE.latency)
         else:
-            begin = max(begin, last - _SUM + command.turned)
+            begin = max(begin, last - CCPE.latency + command.turned)
         self.at(begin, self._begin)
 
     def _begin(self, now) -> None:
@@ -137,7 +143,7 @@ class MatmulModel:
         """A tile's last op is issued; its rows leave."""
         command, last = self.commands[0], self.left[-1]
         self.end = now
-        self.captured = max(now + _SUM, last + command.turned) if self.shadow else now + _SUM
+        self.captured = max(now + CCPE.latency, last + command.turned) if self.shadow else now + CCPE.latency
         self.left.append(self.captured + command.rows + self.shadow)
         command.tile += 1
         self.unclosed -= 1

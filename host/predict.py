@@ -16,7 +16,7 @@ from host.memory_model import Memory
 from host.mover_model import LoadModel, StoreModel
 from host.vector_model import VectorModel
 from hw.config import MachineConfig
-from hw.control.fetch import PREFETCH
+from hw.control.fetch import PREFETCH, Fetch
 from hw.control.isa import BYTES, SEMAPHORES, Instruction, Opcode
 from hw.control.sequencer import QUEUED, STARTED
 
@@ -24,7 +24,7 @@ from hw.control.sequencer import QUEUED, STARTED
 Unit = tuple[Opcode, int]
 
 #: From a free place of fetch to its request at the memory, and from its data to the sequencer.
-_ASK, _GOT = 5, 2
+_ASK, _GOT = Fetch.latency + 1, 2
 #: From an instruction at the sequencer to the head of an empty queue; from a start to the command at the unit.
 _QUEUE, _COMMAND = 2, 1
 #: From a completion to what its semaphores start.

@@ -9,16 +9,16 @@ from collections.abc import Callable
 from host.bank_model import Banks, Stream
 from hw.config import TILE, MachineConfig
 from hw.control.isa import Instruction
+from hw.memory.buffer import LINES_AHEAD
+from hw.memory.operands import AHEAD
 from hw.vector.operations import STREAMS, TWICE, Op
 from model.exact.machine.matrix import tiles as count_of
 from model.exact.vector.schedule import START, START_NORMALISE, cycles
 
 #: From a command to its place at the unit, if that is free, and to its first operands; from the last result to done.
 _AT_UNIT, _OPERANDS, _VECTOR_DONE = -2, 3, 1
-#: Lines of each operand that are there when a second reading begins.
-_AHEAD = 4
-#: Commands that wait before the unit beside the one that it works on.
-_WAITING = 2
+#: Lines of each operand that are there when a second reading begins: the reader's queue is full.
+_THERE = LINES_AHEAD + 1
 
 
 class VectorModel:
@@ -46,7 +46,7 @@ class VectorModel:
         self._accept(now)
 
     def _accept(self, now) -> None:
-        if self.offered and len(self.waiting) < _WAITING + (not self.busy):
+        if self.offered and len(self.waiting) < AHEAD + (not self.busy):
             item, taken, done = self.offered
             self.offered = None
             self.waiting.append((item, now, done))
@@ -85,7 +85,7 @@ class VectorModel:
         self.banks.remove(now, stream)
         streams, beats, fixed, done = self.after
         if streams:
-            self.at(now + _AHEAD, self._first, streams, max(1, beats - _AHEAD), fixed, done)
+            self.at(now + _THERE, self._first, streams, max(1, beats - _THERE), fixed, done)
         else:
             self.at(now + fixed, self._end, done)
 

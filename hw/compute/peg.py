@@ -19,8 +19,8 @@ from hw.route.allocation import AllocationUnit
 from hw.route.issue import IssueUnit, NativeIssue
 from hw.route.merge import MergeUnit
 
-#: Jobs that may be accepted ahead of the accumulators.
-JOBS_AHEAD = 4
+#: Jobs that may be accepted ahead of the accumulators; those of them whose tiles are not closed.
+JOBS_AHEAD, JOBS_OPEN = 4, 3
 
 
 def issue_unit(config: MachineConfig) -> type[IssueUnit]:
@@ -100,7 +100,7 @@ class PEG(Component):
     def _jobs(self, m: Module, issue: IssueUnit, store: RightStore, drain):
         """A job is read twice: by the issue unit when it opens and closes the tile, later by the drain control."""
         shape = job_layout(self._config)
-        m.submodules.issue_jobs = window = RegisterQueue(shape, 3)
+        m.submodules.issue_jobs = window = RegisterQueue(shape, JOBS_OPEN)
         m.submodules.drain_jobs = queue = RegisterQueue(shape, JOBS_AHEAD)
         connect(m, queue.o, drain.job)
         m.d.comb += [self.job.ready.eq(window.i.ready & queue.i.ready),

@@ -13,6 +13,8 @@ from host.memory_model import Memory
 from hw.config import load_config
 from hw.control.isa import Opcode, instruction
 from hw.payloads import Init
+from hw.route.allocation import AllocationUnit
+from hw.route.issue import NativeIssue
 from model.exact.encode.encoder import beats, panel
 from model.exact.route.allocation import Tile, schedule
 from model.quantise import load_quantised
@@ -108,20 +110,32 @@ def test_reads_come_in_order_after_the_latency_and_before_writes():
     assert 36 <= ended["write"] <= 38 and len(seen) == 5       # the memory has saved up for a beat at most
 
 
-@pytest.mark.parametrize("banks, least, most", [((1, 0, 2, 3, 3), 4 * 64, 310), ((1, 1, 2, 1, 3), 64 + 320, 64 + 352)],
-                         ids=["slots fill", "a bank is crowded"])
-def test_short_tiles_take_as_long_as_their_slots_fill_or_their_lines_come(banks, least, most):
-    config = load_config("tiny").replace(name="merging", depth=4, allocation="merge", scan=8, slots=8)
+def alone(config, item, issue):
+    """Cycles of one MATMUL whose panels issue for so long."""
     events, ended = [], []
-    model = MatmulModel(config, {0: np.full(4, 8.0)}, Banks(),
+    model = MatmulModel(config, {0: np.array(issue)}, Banks(),
                         lambda when, what, *rest: events.append((when, len(events), what, rest)))
-    names = ("current", "reference", "right", "init_address", "accumulators")
-    item = instruction(Opcode.MATMUL, rows=16, cols=32, k=64, use_reference=1, init=Init.TILE, emit_accumulators=1,
-                       **{name: bank * config.buffer_lines for name, bank in zip(names, banks)})
     model.offer(0, 0, item, lambda when: None, ended.append)
     while events:
         events.sort(key=lambda event: event[:2], reverse=True)
         when, _, what, rest = events.pop()
         what(when, *rest)
+    return ended[0]
+
+
+def test_native_lanes_are_reached_sooner():
+    tiny = load_config("tiny")
+    native = tiny.replace(name="native", lane="native", allocation="none", queue_depth=8)
+    item = instruction(Opcode.MATMUL, rows=4, cols=8, k=16, emit_accumulators=1, current=1024, right=2048)
+    assert alone(tiny, item, [16.0]) - alone(native, item, [16.0]) == AllocationUnit.latency - NativeIssue.latency == 2
+
+
+@pytest.mark.parametrize("banks, least, most", [((1, 0, 2, 3, 3), 4 * 64, 310), ((1, 1, 2, 1, 3), 64 + 320, 64 + 352)],
+                         ids=["slots fill", "a bank is crowded"])
+def test_short_tiles_take_as_long_as_their_slots_fill_or_their_lines_come(banks, least, most):
+    config = load_config("tiny").replace(name="merging", depth=4, allocation="merge", scan=8, slots=8)
+    names = ("current", "reference", "right", "init_address", "accumulators")
+    item = instruction(Opcode.MATMUL, rows=16, cols=32, k=64, use_reference=1, init=Init.TILE, emit_accumulators=1,
+                       **{name: bank * config.buffer_lines for name, bank in zip(names, banks)})
     # 128 lines of the left operand, as many of the one before, 64 of init; the first slot fills before them all.
-    assert config.columns == 8 and least < ended[0] < most
+    assert config.columns == 8 and least < alone(config, item, [8.0] * 4) < most
