@@ -63,21 +63,25 @@ write_verilog -norename design.v
 def to_rtlil(component: Component, name: str | None = None) -> tuple[str, str, list[Port]]:
     """RTLIL text, name of the top module, and its ports; the input of every Yosys flow."""
     library = _Library()
-    with _rare_collection():
+    with _without_collection():
         fragment = Fragment.get(component, None)
         top, ports = library.convert(fragment, component, name or snake(type(component).__name__))
     return "\n".join(library.modules.values()), top, ports
 
 
 @contextmanager
-def _rare_collection() -> Iterator[None]:
-    """Half of a conversion is the collector walking over millions of objects that are all still in use."""
-    usual = gc.get_threshold()
-    gc.set_threshold(1_000_000, 50, 50)
+def _without_collection() -> Iterator[None]:
+    """Half of a conversion is the collector walking over millions of objects that are all still in use.
+
+    Without it a machine of preset `paper` takes 1 GB.
+    """
+    collects = gc.isenabled()
+    gc.disable()
     try:
         yield
     finally:
-        gc.set_threshold(*usual)
+        if collects:
+            gc.enable()
 
 
 def snake(name: str) -> str:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import gc
 import re
 
 from amaranth.hdl import Module, Signal
@@ -81,3 +82,11 @@ def test_the_same_block_gives_the_same_bytes():
 def test_nothing_of_this_machine_in_the_text():
     text, _ = to_verilog(Chain([1]))
     assert "Yosys" not in text and "src" not in text and ".py" not in text
+
+
+def test_the_collector_rests_during_a_conversion_only(monkeypatch):
+    seen = []
+    real = Chain.elaborate
+    monkeypatch.setattr(Chain, "elaborate", lambda self, platform: seen.append(gc.isenabled()) or real(self, platform))
+    to_verilog(Chain([1]))
+    assert seen == [False] and gc.isenabled()
