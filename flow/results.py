@@ -32,7 +32,7 @@ MANDATORY = (
     "quality.vida.psnr_db", "quality.int8.psnr_db",
     *(f"quality.{network}.{method}.{figure}" for network in ("tiny", "small", "full")
       for method in ("ditto", "vida", "cmc", "exion", "orbis", "dito", "asymrnr", "tome")
-      for figure in ("psnr_float_db", "work_left", "digits_left", "bytes_left")),
+      for figure in ("psnr_float_db", "work_left", "digits_left", "bytes_left", "frechet")),
     "generate.paper.seconds", "generate.paper.modules", "sim.cycles_per_second",
     "area.paper.dpu_share", "area.paper.spu_share",
     *(f"array.{variant}.throughput_per_area" for variant in ("none", "sparse", "threshold", "balance", "merge")),
