@@ -161,7 +161,7 @@ def _totals(runs: list[Run], work: Work, players: Players, configs: list[Machine
             Figure("rtl.results", compared, "results", "measured", source),
             Figure("rtl.mismatches", wrong, "results", "measured", source),
             Figure("sim.cycles_per_second", players.speed("paper"), "1/s", "measured",
-                   "Verilator, a group of paper, all runs of verif.campaign")]
+                   "Verilator, a group of paper built for short runs, all runs of verif.campaign")]
 
 
 def _occupancies(players: Players, configs: Mapping[str, MachineConfig], runs: list[Run],
