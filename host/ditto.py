@@ -95,6 +95,8 @@ class DittoProducts(Products):
         super().__init__(builder, network)
         self.carried = Carried(builder)
         self.carries = worth_carrying(network, builder.config, builder.bandwidth, WHOLE, self.share)
+        if self.carries:
+            self.width = 1      # PEGs that share a group would wait for the same LOADs
         left = sorted({one.name for one in candidates(network)} - self.carries)
         if left:
             builder.whole = WHOLE
