@@ -102,8 +102,7 @@ class Field:
 def _common(units: int = 1) -> tuple[Field, ...]:
     return (Field("opcode", 0, 8, "what the instruction is", kind=Opcode),
             Field("unit", 1, 7, "index among the units of its kind", high=units - 1),
-            Field("fence", 1, 1, "starts only when all before it in its unit are complete",
-                  bit=7),
+            Field("fence", 1, 1, "starts only when all before it in its unit are complete", bit=7),
             Field("wait", 2, 16, "semaphores that must be above 0; one is taken of each as it starts"),
             Field("signal", 4, 16, "semaphores to which one is added as it completes"),
             Field("tag", 6, 16, "the operator it belongs to; counters are kept by tag"))
@@ -240,8 +239,7 @@ def decode(code: bytes) -> Instruction:
 
 def layout(opcode: Opcode) -> data.StructLayout:
     """The 512 bits of a format for hardware; bits between fields are members `zero_<position>`."""
-    members: dict[str, Any] = {}
-    place = 0
+    place, members = 0, {}
     for field in (*FORMATS[opcode], None):
         start = 8 * BYTES if field is None else field.position
         if start > place:
