@@ -70,10 +70,10 @@ def map_rtlil(name: str, text: str, top: str, library: str | None, pdk: str | Pa
     with tempfile.TemporaryDirectory(prefix="vida-") as folder:
         work = Path(folder)
         (work / "design.il").write_text(text)
-        mapping = "".join(_mapping(library, files, work, recipe) for recipe in recipes) if library else _GENERIC
-        run_yosys(_front(top, without) + (_registers(library, files) if library else "") + mapping, work,
-                  what=f"synthesising {name}")
-        found = [_read(name, text, top, library, work, recipe) for recipe in (recipes if library else ("area",))]
+        recipes = tuple(recipes) if library else ("area",)
+        mapping = _mappings(library, files, work, recipes) if library else _GENERIC
+        run_yosys(_front(top, without) + mapping, work, what=f"synthesising {name}")
+        found = [_read(name, text, top, library, work, recipe) for recipe in recipes]
     if not library:
         return found[0]
     return min(found, key=lambda area: (max(0, (area.path_ps or 0) - TARGET_PS[library]), area.um2))
@@ -93,7 +93,7 @@ def together(name: str, found: Sequence[tuple[Area, int]]) -> Area:
 def _read(name: str, text: str, top: str, library: str | None, work: Path, recipe: str) -> Area:
     """What one recipe left in the folder."""
     log = (work / f"{recipe}.log").read_text(errors="replace")
-    registers = len(re.findall(r"cell \\?\S*DFF", (work / f"{recipe}.il").read_text()))
+    registers = sum(map(int, re.findall(r"^ +(\d+) +(?:[\d.eE+-]+ +)?\S*DFF", log, re.M)))
     return Area(name, library, None if library else _gates(log), _square(log, top) if library else None,
                 _path(log) if library else None, registers, _memory_bits(text), recipe)
 
@@ -122,16 +122,15 @@ _GENERIC = """dfflegalize -cell $_DFF_P_ 01
 abc -g AND,NAND,OR,NOR,XOR,XNOR,MUX,AOI3,OAI3,AOI4,OAI4
 opt_clean
 tee -o area.log stat
-write_rtlil area.il
 """
 
 
-def _registers(library: str, files: list[Path]) -> str:
-    """Flip-flops: what every recipe starts from."""
-    return f"""dfflibmap {_cells(library, [liberty.outline(file) for file in files])}
-opt -fast
-design -save registers
-"""
+def _mappings(library: str, files: list[Path], work: Path, recipes: tuple[str, ...]) -> str:
+    """Flip-flops, then the logic by each recipe; a copy of what all start from costs as much as cleaning it up."""
+    flip_flops = f"dfflibmap {_cells(library, [liberty.outline(file) for file in files])}\nopt -fast\n"
+    logic = [_mapping(library, files, work, recipe) for recipe in recipes]
+    return flip_flops + (logic[0] if len(recipes) == 1 else
+                         "design -save registers\n" + "".join(f"design -load registers\n{one}" for one in logic))
 
 
 def _mapping(library: str, files: list[Path], work: Path, recipe: str) -> str:
@@ -140,11 +139,8 @@ def _mapping(library: str, files: list[Path], work: Path, recipe: str) -> str:
     (work / f"{recipe}.script").write_text(
         f"strash; dc2; {RECIPES[recipe]}; topo; buffer -c; "
         f"upsize -D {target}; dnsize -D {target}; stime -p\n")
-    return f"""design -load registers
-tee -o {recipe}.log abc {_cells(library, files)} -script {recipe}.script
-opt_clean
+    return f"""tee -o {recipe}.log abc {_cells(library, files)} -script {recipe}.script
 tee -a {recipe}.log stat {" ".join(f"-liberty {liberty.outline(file)}" for file in files)}
-write_rtlil {recipe}.il
 """
 
 
