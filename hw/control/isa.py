@@ -21,11 +21,10 @@ from hw.numerics import MULTIPLIER_BITS, SHIFT_MAX
 from hw.payloads import Init
 from hw.vector.operations import Op as VectorOp
 
-#: Version of the encoding, in every memory image and in the machine's version register.
-FORMAT = 1
-#: Bytes of an instruction.
-BYTES = 64
-#: Counting semaphores, and the width of each count.
+#: Version of the encoding, in every memory image and in the machine's version register; bytes of an instruction.
+FORMAT, BYTES = 1, 64
+#: Contexts; counting semaphores of a context, and the width of each count.
+CONTEXTS = 1
 SEMAPHORES, SEMAPHORE_BITS = 16, 8
 #: Entries of the row-sum memory that SOFTMAX writes and NORMALISE reads.
 ROW_SUMS = 1024
@@ -101,7 +100,8 @@ class Field:
 
 def _common(units: int = 1) -> tuple[Field, ...]:
     return (Field("opcode", 0, 8, "what the instruction is", kind=Opcode),
-            Field("unit", 1, 7, "index among the units of its kind", high=units - 1),
+            Field("unit", 1, 5, "index among the units of its kind", high=units - 1),
+            Field("context", 1, 2, "context that it belongs to: its semaphores, its counters", bit=5, high=CONTEXTS - 1),
             Field("fence", 1, 1, "starts only when all before it in its unit are complete", bit=7),
             Field("wait", 2, 16, "semaphores that must be above 0; one is taken of each as it starts"),
             Field("signal", 4, 16, "semaphores to which one is added as it completes"),
