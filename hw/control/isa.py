@@ -101,7 +101,7 @@ class Field:
 def _common(units: int = 1) -> tuple[Field, ...]:
     return (Field("opcode", 0, 8, "what the instruction is", kind=Opcode),
             Field("unit", 1, 5, "index among the units of its kind", high=units - 1),
-            Field("context", 1, 2, "context that it belongs to: its semaphores, its counters", bit=5, high=CONTEXTS - 1),
+            Field("context", 1, 2, "context: whose semaphores and counters", bit=5, high=CONTEXTS - 1),
             Field("fence", 1, 1, "starts only when all before it in its unit are complete", bit=7),
             Field("wait", 2, 16, "semaphores that must be above 0; one is taken of each as it starts"),
             Field("signal", 4, 16, "semaphores to which one is added as it completes"),
