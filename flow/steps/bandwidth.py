@@ -24,7 +24,7 @@ from verif.sampling import sample
 #: Bytes a cycle of the memory, both directions together.
 BANDWIDTHS = (64, 32, 16, 8)
 #: Methods, and the steps of a run that are simulated at each bandwidth: those that move little are sampled.
-METHODS = {"original": 4, "ditto": STEPS, "vida": 4}
+METHODS = {"original": 2, "ditto": STEPS, "vida": 2}
 #: Between the ends of the curve the cycle model stands for ditto's whole runs, which are long.
 FORESEEN_AT = {"ditto": (32, 16)}
 #: The baseline: the same machine with native multipliers, at the depth of best throughput per area.
