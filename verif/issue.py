@@ -23,6 +23,8 @@ from verif.simulator import bench_parameters
 #: Cover points of any unit.
 POINTS = ("queue full", "op under stall", "tiles back to back", "job awaited", "next tile waiting",
           "tile without a digit", "zero digit issued", "low plane", "high plane")
+#: Cycles that the first job is late where jobs are: its operands wait by then, whatever the seed.
+FIRST_LATE = 8
 
 
 class IssueBench:
@@ -51,6 +53,8 @@ class IssueBench:
         count = len(work.job)
         cycles = work.digits // (TILE * self.config.depth if self.config.dense_depth else 1)     # about as many
         here = [self._late(cycles) for _ in range(count)]
+        if self.waits:
+            here[0] = max(here[0], FIRST_LATE)
         go = [max(here[n], self._late(cycles)) for n in range(count)]
         for name in ("here", "go", "here_next", "go_next", "threshold", "threshold_next", "slot", "advance"):
             getattr(self.dut, name).value = 0
